@@ -49,7 +49,7 @@ type Exchange struct {
 	Finished int64   // when Finish was called, on Now's scale
 	Outcome  Outcome // as given to Finish
 	Refusal  *Reply  // the gateway's own error answer, if it gave one
-	
+
 	admission admission
 }
 
