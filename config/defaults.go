@@ -1,0 +1,103 @@
+package config
+
+import (
+	"reflect"
+	"time"
+)
+
+// The defaults hold for traffic to large language models: answers that take minutes, streams that pause while a server is busy, and
+// prompts of megabytes.
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+
+	second = Duration(time.Second)
+	minute = Duration(time.Minute)
+)
+
+// DefaultConfig is the configuration that a file adds to. It is not valid alone, as it has no pools.
+var DefaultConfig = Config{
+	Listen:          ":8000",
+	Admin:           ":8001",
+	ClientHalfClose: "abort",
+	AccessLog:       DefaultAccessLog,
+	Limits:          DefaultLimits,
+	Timeouts:        DefaultTimeouts,
+	Shutdown:        DefaultShutdown,
+}
+
+// DefaultListenerTLS is what a tls section of the listener adds to.
+var DefaultListenerTLS = ListenerTLS{MinVersion: "1.2"}
+
+// DefaultAccessLog logs every request.
+var DefaultAccessLog = AccessLog{Enabled: true, Sample: 1}
+
+// DefaultLimits takes long prompts and images, and bounds what a hostile client can hold.
+var DefaultLimits = Limits{
+	HeaderBytes:        64 * kib,
+	HeaderCount:        128,
+	RequestTargetBytes: 16 * kib,
+	BodyBytes:          256 * mib,
+	HeldBodyBytes:      16 * mib,
+	Connections:        65536,
+}
+
+// DefaultTimeouts leaves a model server ten minutes for an answer that is not streamed and five between two tokens.
+var DefaultTimeouts = Timeouts{
+	RequestHead:    10 * second,
+	RequestBody:    60 * second,
+	KeepAlive:      120 * second,
+	Connect:        5 * second,
+	ResponseHeader: 10 * minute,
+	StreamIdle:     5 * minute,
+	Write:          60 * second,
+}
+
+// DefaultShutdown gives load balancers five seconds to notice, and generations ten minutes to end.
+var DefaultShutdown = Shutdown{LameDuck: 5 * second, Drain: 10 * minute}
+
+// DefaultPool is what each pool adds to. It is not valid alone, as it has no endpoints.
+var DefaultPool = Pool{
+	Engine:          "none",
+	Balance:         "least-outstanding",
+	Queue:           DefaultQueue,
+	Eject:           DefaultEject,
+	SlowStart:       30 * second,
+	Retry:           DefaultRetry,
+	IdleConnections: 1024,
+	IdleTimeout:     4 * second,
+}
+
+// DefaultService is what a service section adds to.
+var DefaultService = Service{Scheme: "http"}
+
+// DefaultQueue holds a burst for as long as a client is likely to wait.
+var DefaultQueue = Queue{Size: 512, Timeout: 30 * second}
+
+// DefaultProbe is what a probe section adds to.
+var DefaultProbe = Probe{
+	Path:           "/health",
+	Interval:       5 * second,
+	Timeout:        2 * second,
+	HealthyAfter:   1,
+	UnhealthyAfter: 2,
+}
+
+// DefaultEject ejects an endpoint after three failures in a row, and never more than half of a pool.
+var DefaultEject = Eject{ConsecutiveFailures: 3, BaseTime: 5 * second, MaxTime: 60 * second, MaxPercent: 50}
+
+// DefaultRetry retries twice, within a fifth of the pool's requests.
+var DefaultRetry = Retry{Attempts: 2, BudgetPercent: 20}
+
+// DefaultMirror is what a mirror section adds to: every request that is small.
+var DefaultMirror = Mirror{Percent: 100, MaxBodyBytes: 1 * mib}
+
+// defaults are what a section holds before its fields are decoded, for those sections that a file may have any number of or none.
+var defaults = map[reflect.Type]reflect.Value{
+	reflect.TypeFor[Config]():      reflect.ValueOf(DefaultConfig),
+	reflect.TypeFor[ListenerTLS](): reflect.ValueOf(DefaultListenerTLS),
+	reflect.TypeFor[Pool]():        reflect.ValueOf(DefaultPool),
+	reflect.TypeFor[Service]():     reflect.ValueOf(DefaultService),
+	reflect.TypeFor[Probe]():       reflect.ValueOf(DefaultProbe),
+	reflect.TypeFor[Mirror]():      reflect.ValueOf(DefaultMirror),
+}
