@@ -1,0 +1,42 @@
+# make help lists the targets. Go is all that most of them need.
+GO ?= go
+FUZZTIME ?= 10s
+
+.PHONY: help build test test-race lint fuzz generate bench-proxy bench-proxy-smoke bench demo demo-smoke clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/penstock
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/penstock ./cmd/penstock
+
+test: ## run all tests
+	$(GO) test ./...
+
+test-race: ## run all tests with the race detector
+	$(GO) test -race ./...
+
+lint: ## formatting, vet (on two systems) and staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these files"; exit 1; }
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./gateway/... ./balancer/... ./config/...
+	$(GO) tool staticcheck ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@set -e; for f in $$(git grep -lE '^func Fuzz' -- '*_test.go'); do \
+		for t in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' $$f); do \
+			echo "$$t in $$(dirname $$f)"; $(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f); \
+		done; \
+	done
+
+generate: ## write the generated documentation anew
+	$(GO) generate ./...
+
+demo: ## run the demo
+	$(GO) run ./cmd/penstock demo
+
+bench: ## run the Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what was built
+	rm -rf bin
