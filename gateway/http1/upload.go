@@ -1,0 +1,209 @@
+package http1
+
+import (
+	"errors"
+	"os"
+	"sync/atomic"
+
+	"github.com/penstock/penstock/gateway/dispatch"
+)
+
+// upload is the second goroutine of an exchange: it sends what is left of a request while the first one relays the response, so that
+// an endpoint may answer before it has read everything.
+type upload struct {
+	running  bool
+	streamed bool        // the body is read from the client; else it is held as a whole
+	complete atomic.Bool // the body was read to its end
+	over     atomic.Bool // everything was sent, or sending has failed
+	stopping atomic.Bool // the response is over: stop reading
+	done     chan struct{}
+
+	// The uploader's own until done.
+	sent  int64   // bytes of the body that it has read
+	tail  *buffer // what the client sent behind the body
+	chunk []byte  // a piece of a body that is framed anew
+	copy  *mirrorCopy
+}
+
+// stream sends out, and then the rest of the body as it arrives.
+func (c *clientConn) stream(u *upstreamConn, out outgoing) {
+	c.upload.begin(true)
+	go func() {
+		c.uploadAll(u, out)
+		c.upload.end()
+	}()
+}
+
+// sendRest sends what the socket did not take at once of a request that is held as a whole.
+func (c *clientConn) sendRest(u *upstreamConn, left outgoing) {
+	c.upload.begin(false)
+	go func() {
+		u.write(left)
+		c.upload.end()
+	}()
+}
+
+func (up *upload) begin(streamed bool) {
+	if up.done == nil {
+		up.done = make(chan struct{}, 1)
+	}
+	up.running, up.streamed, up.sent = true, streamed, 0
+	up.complete.Store(!streamed)
+	up.over.Store(false)
+	up.stopping.Store(false)
+}
+
+func (up *upload) end() {
+	up.over.Store(true)
+	up.done <- struct{}{}
+}
+
+// write sends a request, or a part of it, waiting while the endpoint takes nothing.
+func (u *upstreamConn) write(o outgoing) error {
+	if !u.secure {
+		_, err := u.sock.WriteBoth(o.head, o.body)
+		return err
+	}
+	for _, p := range [...][]byte{o.head, o.body} {
+		if len(p) == 0 {
+			continue
+		}
+		if _, err := u.conn.Write(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// uploadAll returns early when the endpoint takes no more: its answer, or its absence, then tells why.
+func (c *clientConn) uploadAll(u *upstreamConn, out outgoing) {
+	up := &c.upload
+	up.copy.add(out.head)
+	up.copy.add(out.body)
+	if u.write(out) != nil {
+		return
+	}
+	b := getBuffer(largeBuffer)
+	defer b.release()
+	for !up.complete.Load() {
+		n, err := c.readBody(b.b)
+		if n == 0 && err != nil {
+			c.uploadBroken(err)
+			return
+		}
+		used, piece, bad := c.bodyPiece(b.b[:n])
+		if bad != cutNone {
+			c.interrupt(bad)
+			return
+		}
+		if used < n {
+			up.tail = getBuffer(n - used)
+			up.tail.end = copy(up.tail.b, b.b[used:n])
+		}
+		up.copy.add(piece)
+		if u.write(outgoing{head: piece}) != nil {
+			return
+		}
+	}
+	c.srv.mirrors.submit(up.copy)
+	if c.phase.CompareAndSwap(uint32(phaseNone), uint32(phaseResponse)) && c.times.response > 0 {
+		c.deadline.Store(dispatch.Now() + c.times.response)
+	}
+}
+
+// readBody reads more of the body, within the time that a client may pause.
+func (c *clientConn) readBody(p []byte) (int, error) {
+	if c.times.body > 0 {
+		c.bodyDeadline.Store(dispatch.Now() + c.times.body)
+		defer c.bodyDeadline.Store(0)
+	}
+	return c.read(p)
+}
+
+// uploadBroken deals with a client that sent no more before its body was complete. The upstream is reset, so that the request can never
+// look complete to the endpoint.
+func (c *clientConn) uploadBroken(err error) {
+	switch {
+	case c.upload.stopping.Load():
+	case errors.Is(err, os.ErrDeadlineExceeded) && !c.gone.Load():
+		c.interrupt(cutBodyTimeout)
+	default:
+		c.interrupt(cutClient)
+	}
+}
+
+// bodyPiece goes over what was read. It returns how much of it belongs to the body, what is to be sent for that, and why the request
+// cannot go on if it cannot.
+func (c *clientConn) bodyPiece(p []byte) (used int, piece []byte, bad cut) {
+	q, up := &c.req, &c.upload
+	var done bool
+	if q.length >= 0 {
+		left := q.length - int64(q.bodyLen) - up.sent
+		used, done = int(min(left, int64(len(p)))), left <= int64(len(p))
+		piece = p[:used]
+	} else {
+		var err error
+		if q.aliased {
+			used, piece, done, err = c.reframe(p)
+		} else {
+			used, done, err = q.chunks.Scan(p)
+			piece = p[:used]
+		}
+		if err != nil {
+			return 0, nil, cutBadBody
+		}
+		if limit := c.opts.Limits.BodyBytes; limit > 0 && q.chunks.Data() > limit {
+			return 0, nil, cutBodyTooLarge
+		}
+	}
+	up.sent += int64(used)
+	if done {
+		up.complete.Store(true)
+	}
+	return used, piece, cutNone
+}
+
+// reframe makes chunks of a body's payload anew (see outgoingRechunked).
+func (c *clientConn) reframe(p []byte) (used int, piece []byte, done bool, err error) {
+	out := c.upload.chunk[:0]
+	for used < len(p) && !done && err == nil {
+		var n int
+		var data []byte
+		n, data, done, err = c.req.chunks.Next(p[used:])
+		used += n
+		if len(data) > 0 {
+			out = appendChunkSize(out, len(data))
+			out = append(out, data...)
+			out = append(out, "\r\n"...)
+		}
+	}
+	if done {
+		out = append(out, lastChunk...)
+	}
+	c.upload.chunk = out
+	return used, out, done, err
+}
+
+// endUpload waits until the uploader has ended. If the response is over before the body is, it is made to stop.
+func (c *clientConn) endUpload() {
+	up := &c.upload
+	if !up.complete.Load() {
+		up.stopping.Store(true)
+		c.sock.WakeReader()
+	}
+	if !up.over.Load() || !c.resp.complete {
+		c.interrupt(cutNone) // wakes it from a write that the endpoint does not take
+	}
+	<-up.done
+	up.running = false
+	if !up.streamed {
+		return
+	}
+	// What was held of the request went out with the rest of it: the next request begins with the tail.
+	c.x.RequestBytes += int64(c.req.bodyLen) + up.sent
+	if c.in != nil {
+		c.in.release()
+	}
+	c.in, up.tail, up.copy = up.tail, nil, nil
+	c.req.headLen, c.req.bodyLen = 0, 0
+}
