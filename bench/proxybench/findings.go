@@ -1,0 +1,124 @@
+package main
+
+import "fmt"
+
+// clearly is by what factor the load without a proxy must beat the fastest proxy to show that the load is not the limit.
+const clearly = 1.2
+
+// saturated is the share of its core, in percent, above which a proxy counts as the limit of the throughput.
+const saturated = 90
+
+// disturbed is the share of the proxy's core, in percent, above which other processes may have changed the figures.
+const disturbed = 5
+
+// findings says whether the figures can be trusted: whether the generator and the backend were the limit, and whether
+// something else ran on the proxy's core.
+func (r *report) findings() []string {
+	var notes []string
+	if note := r.directFinding(); note != "" {
+		notes = append(notes, note)
+	}
+	if note := r.saturationFinding(); note != "" {
+		notes = append(notes, note)
+	}
+	if note := r.doubledFinding(); note != "" {
+		notes = append(notes, note)
+	}
+	if note := r.foreignFinding(); note != "" {
+		notes = append(notes, note)
+	}
+	return notes
+}
+
+func (r *report) section(name string) *section {
+	for _, part := range r.Scenarios {
+		if part.Name == name {
+			return part
+		}
+	}
+	return nil
+}
+
+// directFinding compares the load without a proxy with the fastest proxy. Backend and generator share their cores in both, so
+// what direct reaches is what they can reach.
+func (r *report) directFinding() string {
+	part := r.section("json64")
+	if part == nil || part.entry(nameDirect) == nil {
+		return ""
+	}
+	direct := part.entry(nameDirect).Values["rate"].Spread.Median
+	fastest, best := "", 0.0
+	for _, e := range part.Proxies {
+		if rate := e.Values["rate"].Spread.Median; e.Name != nameDirect && rate > best {
+			fastest, best = e.Name, rate
+		}
+	}
+	if best == 0 || direct == 0 {
+		return ""
+	}
+	verdict := "the load is clearly not the limit"
+	if direct < clearly*best {
+		verdict = "NOT clearly more: the load may be the limit, so compare CPU times, not throughputs"
+	}
+	return fmt.Sprintf("Backend and generator alone reach %.0f requests/s at 64 connections, %.2f times the fastest proxy (%s, %.0f): %s.",
+		direct, direct/best, fastest, best, verdict)
+}
+
+// saturationFinding says whether the proxies, rather than the load, kept their core busy.
+func (r *report) saturationFinding() string {
+	part := r.section("json64")
+	if part == nil {
+		return ""
+	}
+	lowest, who := 101.0, ""
+	for _, e := range part.Proxies {
+		if busy := e.Values["busy"].Spread; busy.Rounds > 0 && busy.Median < lowest {
+			lowest, who = busy.Median, e.Name
+		}
+	}
+	if who == "" {
+		return ""
+	}
+	verdict := "the proxies, not the load, were the limit"
+	if lowest < saturated {
+		verdict = "not all were the limit, so compare CPU times, not throughputs"
+	}
+	return fmt.Sprintf("At 64 connections every proxy used at least %.0f %% of its core (least: %s): %s.", lowest, who, verdict)
+}
+
+func (r *report) doubledFinding() string {
+	part := r.section("limit")
+	if part == nil {
+		return ""
+	}
+	highest, who := 0.0, ""
+	for _, e := range part.Proxies {
+		if gain := e.Values["gain"].Spread; e.Name != nameDirect && gain.Median > highest {
+			highest, who = gain.Median, e.Name
+		}
+	}
+	if who == "" {
+		return ""
+	}
+	verdict := "one generator is enough"
+	if highest > 1.1 {
+		verdict = "one generator may be the limit"
+	}
+	return fmt.Sprintf("Two generators, with the same 64 connections in all, get at most %.2f times the requests of one (%s): %s.", highest, who, verdict)
+}
+
+func (r *report) foreignFinding() string {
+	highest, who, where := 0.0, "", ""
+	for _, part := range r.Scenarios {
+		for _, e := range part.Proxies {
+			if foreign, ok := e.Values["foreign"]; ok && foreign.Spread.Median > highest {
+				highest, who, where = foreign.Spread.Median, e.Name, part.Name
+			}
+		}
+	}
+	if highest <= disturbed {
+		return ""
+	}
+	return fmt.Sprintf("DISTURBED: other processes took up to %.0f %% of the proxy's core (median over rounds; %s, %s). Ratios hold better than absolute figures.",
+		highest, where, who)
+}

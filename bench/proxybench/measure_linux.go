@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// measure runs a scenario's load through one proxy. A measurement in which any request failed is an error: it does not count.
+func (f *fleet) measure(ctx context.Context, s scenario, m *member) ([]loadResult, error) {
+	if s.fresh {
+		if err := f.start(ctx, m); err != nil {
+			return nil, err
+		}
+	}
+	spec := s.load
+	spec.Target = netip.MustParseAddrPort(m.Listen)
+	spec.Backend = f.backend.pids()
+	spec.LoadCores = f.options.loadCores
+	if m.child != nil {
+		spec.Proxy = m.child.pids()
+		spec.ProxyCores = f.options.proxyPlace().cores
+	}
+	text, err := json.Marshal(spec)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write the load's specification: %w", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find this program: %w", err)
+	}
+	var loads []*child
+	defer func() {
+		for _, l := range loads {
+			l.stop()
+		}
+	}()
+	outputs := make([]bytes.Buffer, max(1, s.generators))
+	for i := range outputs {
+		load, err := startChild("load", f.options.loadPlace(), syscall.SIGKILL, &outputs[i], self, "load", string(text))
+		if err != nil {
+			return nil, err
+		}
+		loads = append(loads, load)
+	}
+	ctx, cancel := context.WithTimeout(ctx, spec.WarmUp+spec.Window+90*time.Second)
+	defer cancel()
+	var results []loadResult
+	for i, load := range loads {
+		select {
+		case <-load.exited:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("cannot measure %s through %s: %w", s.name, m.name, context.Cause(ctx))
+		case <-f.backend.exited:
+			return nil, fmt.Errorf("cannot measure %s through %s: the backend ended: %s", s.name, m.name, f.backend.output.String())
+		}
+		var r loadResult
+		if err := json.Unmarshal(outputs[i].Bytes(), &r); err != nil {
+			return nil, fmt.Errorf("cannot measure %s through %s: the load generator says: %s", s.name, m.name, load.output.String())
+		}
+		if r.Failures > 0 {
+			return nil, fmt.Errorf("%d failures: %s%s", r.Failures, strings.Join(r.Errors, "; "), m.complaint())
+		}
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+// complaint is what the proxy said last, if anything.
+func (m *member) complaint() string {
+	if m.child == nil || m.child.output.String() == "" {
+		return ""
+	}
+	return "; the proxy says: " + m.child.output.String()
+}
