@@ -1,27 +1,118 @@
 package dispatch
 
-type admission struct{ left bool }
+import (
+	"sync"
+	"sync/atomic"
 
-// Reset makes x ready for the next request.
-func (x *Exchange) Reset(d *Dispatcher) {}
+	"github.com/penstock/penstock/balancer"
+)
 
-// Admit picks an endpoint.
-func (x *Exchange) Admit() *Reply { return nil }
+// admission is what an exchange keeps to itself: its place in the queue, and what was counted and must be released.
+type admission struct {
+	dispatcher *Dispatcher
+	table      *table
+	target     int // the place of Exchange.Target in its route
+	settings   *settings
+	rand       uint64 // read once for each request
+	open       bool   // between Reset and Finish
+	mirror     bool
+	last       *Endpoint // of the last attempt
+	sentAt     int64     // when that was captured
+	firstByte  int64     // when its response's head arrived; 0 if it has not
+	cause      error     // why it failed, if the engine said so
 
-// AdmitNow picks an endpoint without queueing, for mirror copies.
-func (x *Exchange) AdmitNow() bool { return false }
+	// waiter holds what picks look at, whether the request waits or not.
+	waiter balancer.Waiter
+	tried  [2]*balancer.Endpoint // room for waiter.Tried
 
-// Cancel says that the client left.
-func (x *Exchange) Cancel() {}
+	// left says that the client has left.
+	left atomic.Bool
+	// wake takes one value for each waiter that was enqueued and not taken out by its own goroutine. It is made when first needed.
+	wake    chan struct{}
+	granted *balancer.Endpoint // what came with wake
 
-// UseMirror makes x ready for a copy of a request that is sent to p.
-func (x *Exchange) UseMirror(d *Dispatcher, p *Pool) {}
+	// mu orders Cancel with the beginning and the end of a wait, so that a late Cancel cannot touch the next one.
+	mu    sync.Mutex
+	queue *Pool // where the waiter is, or is about to be
+}
 
-// Retry ends an attempt that failed as o.
-func (x *Exchange) Retry(o Outcome, mayRetry bool) *Reply { return nil }
+// Admit captures an endpoint of x.Pool and returns nil. Where none is to be had at once it waits, first come first served, for as long
+// as the pool's queue allows; the reply then is one of those in the package's table, or ClientLeft.
+func (x *Exchange) Admit() *Reply {
+	x.Pool.requests.Add(1)
+	x.readSession()
+	return x.told(x.admit())
+}
 
-// FirstByte notes that the response's head arrived.
-func (x *Exchange) FirstByte() {}
+// AdmitNow is Admit without waiting, for mirror copies: it takes an endpoint only if no request waits for one.
+func (x *Exchange) AdmitNow() bool {
+	x.readSession()
+	if x.Pool.Removed() || x.admission.left.Load() {
+		return false
+	}
+	return x.acquire(Now()) == balancer.Acquired
+}
 
-// Finish ends the exchange.
-func (x *Exchange) Finish(o Outcome) {}
+// readSession notes what the pool's policy takes for the request's session.
+func (x *Exchange) readSession() {
+	a := &x.admission
+	a.settings = x.Pool.settings.Load()
+	if s := a.settings.session; s != nil {
+		a.waiter.Session, a.waiter.SessionSet = s.StickyKey(&x.Request, x.ClientIP)
+	}
+}
+
+// told notes a refusal for the observer.
+func (x *Exchange) told(reply *Reply) *Reply {
+	if reply != nil {
+		x.Refusal = reply
+	}
+	return reply
+}
+
+func (x *Exchange) admit() *Reply {
+	a := &x.admission
+	for {
+		if a.left.Load() {
+			return ClientLeft
+		}
+		now := Now()
+		if x.acquire(now) == balancer.Acquired {
+			return nil
+		}
+		e, reply := x.wait(now)
+		if e == nil || x.capture(e, a.waiter.Now) {
+			return reply
+		}
+	}
+}
+
+// acquire captures an endpoint if there is one with room and nobody waits.
+func (x *Exchange) acquire(now int64) balancer.AcquireResult {
+	x.admission.waiter.Now = now
+	for {
+		e, result := x.Pool.balancer.Acquire(&x.admission.waiter.Request)
+		if result != balancer.Acquired || x.capture(e, now) {
+			return result
+		}
+	}
+}
+
+// capture takes note of an endpoint that the balancer has counted. It is false if that has left the pool meanwhile: see Pool.drain.
+func (x *Exchange) capture(b *balancer.Endpoint, now int64) bool {
+	e := b.Data.(*Endpoint)
+	e.begun.Add(1)
+	if e.State() == Draining {
+		e.handedBack.Add(1)
+		x.Pool.release(e, balancer.Done{Now: now, Started: now})
+		return false
+	}
+	a := &x.admission
+	if a.mirror {
+		e.mirrored.Add(1)
+	}
+	x.Endpoint = e
+	x.Attempts++
+	a.last, a.sentAt, a.firstByte, a.cause = e, now, 0, nil
+	return true
+}

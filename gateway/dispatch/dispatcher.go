@@ -2,7 +2,14 @@ package dispatch
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock/penstock/config"
@@ -12,9 +19,11 @@ import (
 type Options struct {
 	// NewUpstream makes the connection pool of an endpoint.
 	NewUpstream func(EndpointConfig) Upstream
+	// NewEjector makes the ejector of a pool; nil turns ejection off.
+	NewEjector func(config.Eject) Ejector
 	// Observer is told of every finished exchange; nil is allowed.
 	Observer Observer
-	// Models answers GET /v1/models and may take a second; nil leaves the path to the routes.
+	// Models answers GET /v1/models and GET /v1/models/ID and may take a second; nil leaves these paths to the routes.
 	Models func(x *Exchange) *Reply
 	// Logger takes ejections, recoveries and drains; nil drops them.
 	Logger *slog.Logger
@@ -34,7 +43,7 @@ type EndpointConfig struct {
 	ConnectTimeout time.Duration
 	// IdleConnections is the most idle connections that are kept.
 	IdleConnections int
-	// IdleTimeout is how long an idle connection is kept; 0 is unlimited.
+	// IdleTimeout is how long an idle connection is kept.
 	IdleTimeout time.Duration
 }
 
@@ -46,31 +55,166 @@ type Upstream interface {
 
 // Observer is told what became of exchanges. Its methods run on the request's goroutine: they must not block and must not keep x.
 type Observer interface {
-	// Finished is called by Finish, once for each exchange but mirror copies.
+	// Finished is called by Finish, once for each exchange but those of mirror copies.
 	Finished(x *Exchange)
-	// Retried is called when an attempt that failed as reason is tried again.
+	// Retried is called when an attempt failed as reason and the request asks for another endpoint.
 	Retried(p *Pool, reason Outcome)
 	// MirrorDropped is called when a request that was to be mirrored to p was not, and why.
 	MirrorDropped(p *Pool, reason string)
 }
 
-// Dispatcher owns the pools and the routing table.
-type Dispatcher struct{ options Options }
+// Dispatcher owns the pools and the routing table. Its methods may be called from any goroutine.
+type Dispatcher struct {
+	options Options
+	logger  *slog.Logger
+	table   atomic.Pointer[table]
+	listed  atomic.Pointer[[]*Pool] // the configured pools, by name
+
+	mu     sync.Mutex
+	pools  map[string]*Pool // removed ones too, until they have drained
+	closed bool
+}
 
 // New returns a dispatcher without pools and routes; Apply gives it some.
-func New(o Options) *Dispatcher { return &Dispatcher{options: o} }
+func New(o Options) *Dispatcher {
+	d := &Dispatcher{options: o, logger: o.Logger, pools: make(map[string]*Pool)}
+	if d.logger == nil {
+		d.logger = slog.New(slog.DiscardHandler)
+	}
+	d.table.Store(emptyTable())
+	d.listed.Store(new([]*Pool))
+	return d
+}
 
-// Apply makes c the configuration of all requests that start from now on.
-func (d *Dispatcher) Apply(c *config.Config) error { return nil }
+// Apply makes c, which config.Parse or Validate found valid, the configuration of all requests that start from now on. It reads the
+// files that TLS settings name. On error nothing has changed.
+//
+// Pools live on under their names, endpoints under their addresses as long as nothing about how they are connected to changes, files
+// included. The endpoints of a pool are set where its configuration lists them and the list is not what it was; else they stay what
+// SetEndpoints made them. What is no longer configured drains.
+func (d *Dispatcher) Apply(c *config.Config) error {
+	routes, err := newRoutes(c)
+	if err != nil {
+		return err
+	}
+	prepared := make(map[string]*settings, len(c.Pools))
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
+		prepared[name], err = newSettings(name, c.Pools[name], &c.Timeouts)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return errors.New("cannot apply a configuration: the gateway is closing")
+	}
+	for name, s := range prepared {
+		p := d.pools[name]
+		if p == nil {
+			p = newPool(d, name, s)
+			d.pools[name] = p
+		}
+		p.configure(s)
+	}
+	d.table.Store(newTable(routes, d.pools))
+	d.removePools(func(p *Pool) bool { return prepared[p.Name] == nil })
+	return nil
+}
 
-// SetEndpoints replaces the endpoints of a pool.
-func (d *Dispatcher) SetEndpoints(pool string, urls []string) error { return nil }
+// removePools takes pools out of service and lists the others. The lock is held.
+func (d *Dispatcher) removePools(chosen func(*Pool) bool) {
+	listed := make([]*Pool, 0, len(d.pools))
+	for name, p := range d.pools {
+		switch {
+		case !chosen(p):
+			listed = append(listed, p)
+		case !p.Removed():
+			d.logger.Info("pool is removed", "pool", name, "queued", p.QueueLen(), "inFlight", p.InFlight())
+			if p.remove() {
+				delete(d.pools, name)
+			}
+		}
+	}
+	slices.SortFunc(listed, func(a, b *Pool) int { return strings.Compare(a.Name, b.Name) })
+	d.listed.Store(&listed)
+}
 
-// SetHealthy tells what an active probe found.
-func (d *Dispatcher) SetHealthy(pool, address string, healthy bool, cause string) {}
+// forget drops a removed pool that has drained.
+func (d *Dispatcher) forget(p *Pool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.isGone() && d.pools[p.Name] == p {
+		delete(d.pools, p.Name)
+		d.logger.Info("removed pool has drained", "pool", p.Name)
+	}
+}
 
-// Pools returns the pools, sorted by name.
-func (d *Dispatcher) Pools() []*Pool { return nil }
+// SetEndpoints makes a pool's endpoints those at urls, which are like those in the configuration; repeated ones count once. Those that
+// were there and are not listed drain. On error, for a pool that is not configured or a malformed URL, nothing has changed.
+func (d *Dispatcher) SetEndpoints(pool string, urls []string) error {
+	endpoints, err := parseEndpoints(urls)
+	if err != nil {
+		return fmt.Errorf("cannot set the endpoints of pool %q: %w", pool, err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.pools[pool]
+	if p == nil || p.Removed() {
+		return fmt.Errorf("cannot set the endpoints of pool %q: there is no such pool", pool)
+	}
+	p.setEndpoints(endpoints)
+	return nil
+}
 
-// Close stops timers, refuses waiters and closes upstreams.
-func (d *Dispatcher) Close() {}
+// SetHealthy tells what an active probe found of a pool's endpoint at address (host:port); cause says why it is unhealthy. Until the
+// first call, an endpoint of a pool that is probed counts as unhealthy, and one of a pool that is not as healthy. Endpoints that are not there
+// are ignored.
+func (d *Dispatcher) SetHealthy(pool, address string, healthy bool, cause string) {
+	d.mu.Lock()
+	p := d.pools[pool]
+	d.mu.Unlock()
+	if p != nil {
+		p.setHealthy(address, healthy, cause)
+	}
+}
+
+// Pools returns the configured pools, sorted by name. The slice must not be changed.
+func (d *Dispatcher) Pools() []*Pool { return *d.listed.Load() }
+
+// Pool returns a configured pool, nil if there is none of that name.
+func (d *Dispatcher) Pool(name string) *Pool {
+	for _, p := range d.Pools() {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// MirrorDropped tells the observer that a request that was to be mirrored to p was not, and why.
+func (d *Dispatcher) MirrorDropped(p *Pool, reason string) {
+	if d.options.Observer != nil {
+		d.options.Observer.MirrorDropped(p, reason)
+	}
+}
+
+// Close stops timers, refuses the requests that wait and those that come, and closes upstreams. Exchanges that hold an endpoint may
+// finish.
+func (d *Dispatcher) Close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return
+	}
+	d.closed = true
+	all := slices.Collect(maps.Values(d.pools))
+	d.removePools(func(*Pool) bool { return true })
+	for _, p := range all {
+		p.close()
+	}
+}

@@ -4,8 +4,10 @@
 package dispatch
 
 import (
+	"math/rand/v2"
 	"net/netip"
 
+	"github.com/penstock/penstock/balancer"
 	"github.com/penstock/penstock/gateway/openai"
 	"github.com/penstock/penstock/gateway/route"
 )
@@ -31,7 +33,7 @@ type Exchange struct {
 	Mirror *Pool         // takes a copy of the request; nil if it is not to be mirrored
 
 	// Set by Admit and Retry.
-	Endpoint *Endpoint // the captured endpoint; nil when none is held
+	Endpoint *Endpoint // the captured endpoint; nil when none is held, but see Finish
 	Attempts int       // attempts so far, the first included
 
 	// Set by Finish's caller before Finish; zero where unknown.
@@ -40,6 +42,7 @@ type Exchange struct {
 	RequestBytes  int64        // body bytes received from the client
 	ResponseBytes int64        // body bytes sent to the client
 	Events        int64        // SSE data events seen
+	Busy          bool         // the endpoint said that it has enough to do in another way than with status 429 or 503, such as gRPC's
 	Usage         openai.Usage // token counts that the response carried
 	FirstToken    int64        // when the first body byte of the response was sent, on Now's scale
 	LastToken     int64        // when the last body byte of the response was sent
@@ -53,39 +56,44 @@ type Exchange struct {
 	admission admission
 }
 
-// Outcome says how an attempt or a whole exchange ended.
-type Outcome uint8
+// Reset makes x ready for the next request, which goes by the configuration of this moment. It clears every field, and forgets an
+// earlier Cancel: where the client may have left meanwhile, the engine asks for that again after Reset.
+func (x *Exchange) Reset(d *Dispatcher) { x.begin(d, false) }
 
-const (
-	// Completed: the response was relayed to its end, whatever its status.
-	Completed Outcome = iota
-	// ClientGone: the client left, or sent a broken body; nobody's fault here.
-	ClientGone
-	// ConnectFailed: no connection to the endpoint could be made. Nothing was sent: safe to retry.
-	ConnectFailed
-	// StaleConnection: a reused connection closed before the first response byte. Safe to retry and no fault of the endpoint.
-	StaleConnection
-	// UpstreamReset: a fresh connection closed before the first response byte. The request may have run.
-	UpstreamReset
-	// UpstreamBroken: the response was malformed or truncated.
-	UpstreamBroken
-	// UpstreamTimeout: the endpoint did not answer, or paused, for longer than is allowed.
-	UpstreamTimeout
-	// Refused: the gateway answered by itself (no route, queue full, no endpoint, bad request, local answer).
-	Refused
-)
+// UseMirror is Reset for a mirror copy of a request. The copy goes to p without being matched, by AdmitNow; it is never retried and
+// its end is not told to the Observer.
+func (x *Exchange) UseMirror(d *Dispatcher, p *Pool) {
+	x.begin(d, true)
+	x.Pool = p
+}
 
-// Reply is an answer that the gateway gives by itself: a refusal, or a local page such as /v1/models.
-type Reply struct {
-	// Status is the HTTP status; engines of other protocols map it.
-	Status int
-	// Code is the machine-readable cause, such as "queue_full"; empty for local pages.
-	Code string
-	// Message says in a sentence what was wrong and what would be right.
-	Message string
-	// RetryAfter is in seconds; 0 sends none.
-	RetryAfter int
-	// ContentType and Body are the answer; for refusals they are the OpenAI error shape.
-	ContentType string
-	Body        []byte
+func (x *Exchange) begin(d *Dispatcher, mirror bool) {
+	if x.Endpoint != nil {
+		panic("BUG: an exchange that holds an endpoint was reset; Finish comes first")
+	}
+	x.Request, x.ClientIP, x.RequestID, x.Protocol, x.Started = route.Request{}, netip.Addr{}, nil, "", 0
+	x.Route, x.Target, x.Pool, x.Mirror, x.Attempts = nil, nil, nil, nil, 0
+	x.Status, x.Streamed, x.Busy, x.RequestBytes, x.ResponseBytes, x.Events = 0, false, false, 0, 0, 0
+	x.Usage, x.FirstToken, x.LastToken = openai.Usage{}, 0, 0
+	x.Queued, x.Finished, x.Outcome, x.Refusal = 0, 0, Completed, nil
+	x.admission.begin(d, mirror)
+}
+
+func (a *admission) begin(d *Dispatcher, mirror bool) {
+	a.dispatcher, a.table, a.open, a.mirror = d, d.table.Load(), true, mirror
+	a.last, a.settings, a.cause = nil, nil, nil
+	a.rand = rand.Uint64()
+	clear(a.waiter.Tried)
+	a.waiter.Request = balancer.Request{Rand: scramble(a.rand), Tried: a.tried[:0]}
+	a.left.Store(false)
+}
+
+// scramble returns a random number that shows no relation to x: SplitMix64 (G. Steele, D. Lea, C. Flood: "Fast Splittable Pseudorandom
+// Number Generators", OOPSLA 2014). Without it the half of a pool's endpoints that goes with a split's other target were never
+// picked.
+func scramble(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }

@@ -1,9 +1,9 @@
 package dispatch
 
-import "github.com/penstock/penstock/gateway/route"
-
-// Route is a route of the routing table that a request was matched against.
-type Route struct{ *route.Route }
+import (
+	"bytes"
+	"sync/atomic"
+)
 
 // Action says what is to be done with a request.
 type Action uint8
@@ -11,7 +11,7 @@ type Action uint8
 const (
 	// Forward: admit the request and send it to an endpoint.
 	Forward Action = iota
-	// NeedModel: scan the body for the model, set Request.Model and Request.ModelKnown, and call Match again.
+	// NeedModel: look for the model in the body, set Request.Model and Request.ModelKnown, and call Match again.
 	NeedModel
 	// Local: answer with what Local returns.
 	Local
@@ -19,8 +19,74 @@ const (
 	Refuse
 )
 
-// Match finds the route and the pool of the request. It is the method that a field called Route keeps from being called Route.
-func (x *Exchange) Match() (Action, *Reply) { return Forward, nil }
+// modelsPath is answered locally, and so is what lies below it.
+const modelsPath = "/v1/models"
+
+// Match finds the route of x.Request and the pool of its split, and sets Route, Target, Pool and Mirror. It is the method that
+// a field called Route keeps from being called so. The Reply comes with Refuse only, and becomes x.Refusal.
+//
+// A pool is chosen by weight or by the route's sticky key alone: where it has no endpoint the request waits there, since a split says
+// which model version a user gets.
+func (x *Exchange) Match() (Action, *Reply) {
+	for {
+		t := x.admission.table
+		action, reply := x.match(t)
+		latest := x.admission.dispatcher.table.Load()
+		if action != Forward || t == latest || !x.Pool.Removed() {
+			return action, reply
+		}
+		// The pool was removed while the request was read. Nothing has been done with it yet, so it can have today's table.
+		x.admission.table = latest
+	}
+}
+
+func (x *Exchange) match(t *table) (Action, *Reply) {
+	x.Route, x.Target, x.Pool, x.Mirror = nil, nil, nil, nil
+	r, needModel := t.routes.Match(&x.Request)
+	local := x.asksForModels()
+	switch {
+	case local && (r == nil || !isBelow(r.Path, modelsPath)):
+		return Local, nil
+	case needModel:
+		return NeedModel, nil
+	case r == nil:
+		x.Refusal = missReply(t.routes.Miss(&x.Request), &x.Request)
+		return Refuse, x.Refusal
+	}
+	key, hasKey := r.StickyKey(&x.Request, x.ClientIP)
+	rand := x.admission.rand
+	x.Route = t.of[r]
+	x.Target = r.Choose(key, hasKey, rand)
+	x.admission.target = x.Route.target(x.Target)
+	x.Pool = x.Route.pools[x.admission.target]
+	if r.MirrorSample(rand) {
+		x.Mirror = x.Route.mirror
+	}
+	return Forward, nil
+}
+
+// asksForModels reports whether the request is one that Options.Models answers, unless a route was made for that very path.
+func (x *Exchange) asksForModels() bool {
+	if x.admission.dispatcher.options.Models == nil || string(x.Request.Method) != "GET" {
+		return false
+	}
+	rest, ok := bytes.CutPrefix(x.Request.Path, []byte(modelsPath))
+	return ok && (len(rest) == 0 || rest[0] == '?' || rest[0] == '/')
+}
+
+// isBelow reports whether path is prefix or lies below it.
+func isBelow(path, prefix string) bool {
+	return len(path) >= len(prefix) && path[:len(prefix)] == prefix && (len(path) == len(prefix) || path[len(prefix)] == '/')
+}
 
 // Local answers a request for which Match said Local. It may take seconds.
-func (x *Exchange) Local() *Reply { return nil }
+func (x *Exchange) Local() *Reply { return x.admission.dispatcher.options.Models(x) }
+
+// Stats is a place for what an observer keeps for the request's route and pool, such as metric handles, so that it need not look
+// them up for every request. Requests that no route takes share one. It is empty after each Apply.
+func (x *Exchange) Stats() *atomic.Value {
+	if x.Route == nil {
+		return &x.admission.table.stats
+	}
+	return &x.Route.stats[x.admission.target]
+}

@@ -1,0 +1,90 @@
+package dispatch
+
+import (
+	"net/http"
+
+	"github.com/penstock/penstock/balancer"
+)
+
+// FirstByte notes that the head of the endpoint's response arrived; interim ones (1xx) do not count.
+func (x *Exchange) FirstByte() { x.admission.firstByte = Now() }
+
+// Failed notes why the present attempt fails, for those who look at the endpoint's last failure. Retry or Finish follows.
+func (x *Exchange) Failed(cause error) { x.admission.cause = cause }
+
+// Finish ends the exchange: exactly once for each Reset that was followed by Match. It releases the endpoint, if one is held, and calls
+// the Observer, which finds in Endpoint the one of the last attempt.
+func (x *Exchange) Finish(o Outcome) {
+	a := &x.admission
+	if !a.open {
+		panic("BUG: an exchange was finished twice, or was never begun")
+	}
+	a.open = false
+	x.Finished, x.Outcome = Now(), o
+	if o == ClientGone {
+		x.Status = statusClientLeft
+	}
+	if x.Endpoint != nil {
+		x.release(o, x.Finished)
+	}
+	if observer := a.dispatcher.options.Observer; observer != nil && !a.mirror {
+		x.Endpoint = a.last
+		observer.Finished(x)
+		x.Endpoint = nil
+	}
+}
+
+// release gives the endpoint back, and tells what its attempt says of it.
+func (x *Exchange) release(o Outcome, now int64) {
+	a, p, e := &x.admission, x.Pool, x.Endpoint
+	x.Endpoint = nil
+	done := balancer.Done{Now: now, Started: a.sentAt, FirstByte: a.firstByte, Failed: o.IsFault()}
+	if o == Completed {
+		busy := x.isBackPressure()
+		if busy {
+			e.backPressure.Add(1)
+		}
+		if busy || x.Status >= http.StatusBadRequest {
+			done.FirstByte = 0 // an error comes fast; its endpoint must not look fast for it
+		}
+		if ejector := p.settings.Load().ejector; ejector != nil {
+			ejector.Success(e.Balancer)
+		}
+	} else if !a.mirror {
+		e.failures[o].Add(1)
+	}
+	if o.IsFault() {
+		e.failed(failureText(o, a.cause))
+		p.fault(e, o, now) // before the release, which may let in a request that waits
+	}
+	p.release(e, done)
+}
+
+// isBackPressure reports whether a complete answer said that the endpoint has enough to do.
+func (x *Exchange) isBackPressure() bool {
+	if x.Busy {
+		return true
+	}
+	return x.Refusal == nil && (x.Status == http.StatusTooManyRequests || x.Status == http.StatusServiceUnavailable)
+}
+
+func failureText(o Outcome, cause error) string {
+	if cause == nil {
+		return o.String()
+	}
+	return o.String() + ": " + cause.Error()
+}
+
+// release ends the use of an endpoint that was captured.
+func (p *Pool) release(e *Endpoint, d balancer.Done) {
+	p.balancer.Release(e.Balancer, d)
+	e.ended.Add(1)
+	if e.State() == Draining && e.isIdle() {
+		p.reap()
+	}
+}
+
+// handBack releases an endpoint that was granted to a request that no longer wants it.
+func (p *Pool) handBack(b *balancer.Endpoint, now int64) {
+	p.balancer.Release(b, balancer.Done{Now: now, Started: now})
+}
