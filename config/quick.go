@@ -1,0 +1,63 @@
+package config
+
+import (
+	"errors"
+	"strings"
+)
+
+// quickPool is the name of the only pool of a configuration that Quick builds.
+const quickPool = "default"
+
+// Quick builds and validates the configuration of a gateway without a file: one pool, named default, of the backends or of the
+// Service, exactly one of which is given. Nothing is probed. An empty listen, admin, balance or engine is its default. The error is
+// Errors, whose fields are the flags of penstock serve.
+func Quick(listen, admin string, backends []string, service *Service, balance, engine string) (*Config, error) {
+	pool := DefaultPool
+	pool.Endpoints, pool.Service = backends, service
+	c := DefaultConfig
+	c.Pools = map[string]*Pool{quickPool: &pool}
+	for _, f := range []struct {
+		field *string
+		given string
+	}{{&c.Listen, listen}, {&c.Admin, admin}, {&pool.Balance, balance}, {&pool.Engine, engine}} {
+		if f.given != "" {
+			*f.field = f.given
+		}
+	}
+	if err := quickErrors(&c, &pool); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// quickErrors is what is wrong with a configuration of flags, in their words.
+func quickErrors(c *Config, pool *Pool) error {
+	switch {
+	case len(pool.Endpoints) == 0 && pool.Service == nil:
+		return Errors{{Field: "--backend", Problem: "there is no backend",
+			Want: "want --backend URL (repeatable), --service NAMESPACE/NAME or --config FILE"}}
+	case len(pool.Endpoints) > 0 && pool.Service != nil:
+		return Errors{{Field: "--service", Problem: "stands beside --backend", Want: "want one of them; --config FILE takes several pools"}}
+	case pool.Balance == "session":
+		return Errors{{Field: "--balance", Problem: "is session, and no flag says what a session is",
+			Want: "want another policy, or --config FILE with session: {header: NAME}"}}
+	}
+	var errs Errors
+	if !errors.As(c.Validate(), &errs) {
+		return nil
+	}
+	for i := range errs {
+		errs[i].Field = flagOf(errs[i].Field)
+	}
+	return errs
+}
+
+// flagOf is the flag of penstock serve that sets a field.
+func flagOf(field string) string {
+	field = strings.TrimPrefix(field, "pools."+quickPool+".")
+	name, _, _ := strings.Cut(strings.ReplaceAll(field, "[", "."), ".")
+	if name == "endpoints" {
+		name = "backend"
+	}
+	return "--" + name
+}

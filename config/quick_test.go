@@ -1,0 +1,121 @@
+package config
+
+import (
+	"reflect"
+	"testing"
+)
+
+func TestQuick(t *testing.T) {
+	c, err := Quick(":9000", "", []string{"http://10.0.0.1:8000", "http://10.0.0.2:8000"}, nil, "random", "vllm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := parse(t, `
+listen: ":9000"
+pools: {default: {endpoints: ["http://10.0.0.1:8000", "http://10.0.0.2:8000"], balance: random, engine: vllm}}`)
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got %+v, want %+v", c, want)
+	}
+	if p := c.Pools["default"]; p.Probe != nil || p.Eject != DefaultEject {
+		t.Errorf("want no probing and default ejection, got %+v", p)
+	}
+	checkRoundTrip(t, c)
+}
+
+func TestQuickService(t *testing.T) {
+	s, err := ParseService("models/llama-8b:http")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Quick("", "", nil, s, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := parse(t, "pools: {default: {service: {namespace: models, name: llama-8b, port: http}}}")
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got %+v, want %+v", c, want)
+	}
+}
+
+// TestQuickErrors checks that errors speak of flags, which have no file and no fields.
+func TestQuickErrors(t *testing.T) {
+	ok := []string{"http://a:1"}
+	for _, c := range []struct {
+		listen, admin   string
+		backends        []string
+		service         *Service
+		balance, engine string
+		want            string
+	}{
+		{want: "--backend: there is no backend; want --backend URL (repeatable), --service NAMESPACE/NAME or --config FILE"},
+		{backends: ok, service: &Service{}, want: "--service: stands beside --backend; want one of them; --config FILE takes several pools"},
+		{backends: []string{"http://a:1", "a:2", "http://a:1"},
+			want: "--backend: \"a:2\" has no scheme; write http://a:2\n" +
+				"--backend: \"http://a:1\" repeats \"http://a:1\"; list each host:port once"},
+		{backends: ok, balance: "session",
+			want: "--balance: is session, and no flag says what a session is; want another policy, or --config FILE with session: {header: NAME}"},
+		{backends: ok, balance: "auto",
+			want: `--balance: "auto" is not known; want one of least-outstanding, power-of-two, round-robin, random, peak-ewma, session`},
+		{backends: ok, engine: "vlm",
+			want: `--engine: "vlm" is not known; did you mean vllm? want one of vllm, sglang, triton, tensorrt-llm, tgi, none`},
+		{backends: ok, listen: "8000", want: `--listen: "8000" is not an address; write ":8000"`},
+		{backends: ok, listen: ":8001",
+			want: `--admin: ":8001" takes the same port as listen, ":8001"; want a port of its own, such as :8002`},
+		{service: &Service{Scheme: "http", Name: "x"}, want: "--service: is missing; want the Service's namespace"},
+	} {
+		got, err := Quick(c.listen, c.admin, c.backends, c.service, c.balance, c.engine)
+		if got != nil || errorText(err) != c.want {
+			t.Errorf("got %v and\n%v\nwant\n%s", got, err, c.want)
+		}
+	}
+}
+
+func TestParseService(t *testing.T) {
+	for s, want := range map[string]Service{
+		"models/llama-8b":      {"models", "llama-8b", "", "http"},
+		"models/llama-8b:http": {"models", "llama-8b", "http", "http"},
+		"models/llama-8b:8000": {"models", "llama-8b", "8000", "http"},
+	} {
+		if got, err := ParseService(s); err != nil || *got != want {
+			t.Errorf("%s: got %+v and %v, want %+v", s, got, err, want)
+		}
+	}
+	const suffix = "; want NAMESPACE/NAME or NAMESPACE/NAME:PORT, such as models/llama-8b:http"
+	for s, want := range map[string]string{
+		"llama":            `cannot read service: "llama" has no namespace` + suffix,
+		"":                 `cannot read service: "" has no namespace` + suffix,
+		"/llama":           `cannot read service: "/llama" has the namespace "", which is no name in Kubernetes` + suffix,
+		"a/b/c":            `cannot read service: "a/b/c" has the name "b/c", which is no name in Kubernetes` + suffix,
+		"models/":          `cannot read service: "models/" has the name "", which is no name in Kubernetes` + suffix,
+		"models/x:":        `cannot read service: "models/x:" has the port "", which is neither a name nor a number from 1 to 65535` + suffix,
+		"models/x:70000":   `cannot read service: "models/x:70000" has the port "70000", which is neither a name nor a number from 1 to 65535` + suffix,
+		"models/x:80:http": `cannot read service: "models/x:80:http" has the port "80:http", which is neither a name nor a number from 1 to 65535` + suffix,
+	} {
+		if got, err := ParseService(s); got != nil || errorText(err) != want {
+			t.Errorf("%s: got %v and\n%v\nwant\n%s", s, got, err, want)
+		}
+	}
+}
+
+func TestParseEndpoint(t *testing.T) {
+	for s, want := range map[string]Endpoint{
+		"http://10.0.0.1:8000":      {"http", "10.0.0.1", "8000"},
+		"https://Llama.Models:8443": {"https", "llama.models", "8443"},
+		"h2c://[0:0::1]:1":          {"h2c", "::1", "1"},
+	} {
+		got, err := ParseEndpoint(s)
+		if err != nil || got != want {
+			t.Errorf("%s: got %+v and %v, want %+v", s, got, err, want)
+		}
+		if again, err := ParseEndpoint(got.String()); err != nil || again != got {
+			t.Errorf("%s: reads back as %+v, %v", got, again, err)
+		}
+	}
+	if a := (Endpoint{"h2c", "::1", "1"}).Address(); a != "[::1]:1" {
+		t.Errorf("got %s", a)
+	}
+	if _, err := ParseEndpoint("10.0.0.1:8000"); errorText(err) !=
+		`cannot read endpoint: "10.0.0.1:8000" has no scheme; write http://10.0.0.1:8000` {
+		t.Errorf("got %v", err)
+	}
+}

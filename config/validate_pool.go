@@ -1,0 +1,127 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+)
+
+// pool checks a pool; path is where it stands.
+func (r *report) pool(p *Pool, path string) {
+	endpoints, service := under(path, "endpoints"), under(path, "service")
+	switch {
+	case len(p.Endpoints) == 0 && p.Service == nil:
+		r.field(path, "has neither endpoints nor a service", "want one of them: endpoints: [URL] or service: {namespace: NS, name: NAME}",
+			endpoints, service)
+	case len(p.Endpoints) > 0 && p.Service != nil:
+		r.field(service, "stands beside endpoints", "keep one of them, and put the other into a pool of its own")
+	}
+	r.endpoints(p.Endpoints, endpoints)
+	if p.Service != nil {
+		r.service(p.Service, service)
+	}
+	r.sessionPolicy(p, path)
+	if p.Probe != nil {
+		r.probe(p.Probe, under(path, "probe"))
+	}
+	r.eject(&p.Eject, under(path, "eject"))
+	if p.TLS != nil {
+		r.upstreamTLS(p, path)
+	}
+}
+
+func (r *report) endpoints(list []string, path string) {
+	seen := make(map[string]string, len(list))
+	for i, s := range list {
+		e, problem, want := parseEndpoint(s)
+		if first, ok := seen[e.Address()]; ok && problem == "" {
+			problem, want = fmt.Sprintf("%s repeats %s", quote(s), quote(first)), "list each host:port once"
+		}
+		if problem != "" {
+			r.value(item(path, i), problem, want)
+			continue
+		}
+		seen[e.Address()] = s
+	}
+}
+
+func (r *report) service(s *Service, path string) {
+	for _, f := range []struct{ name, value string }{{"namespace", s.Namespace}, {"name", s.Name}} {
+		at := under(path, f.name)
+		switch {
+		case f.value == "":
+			r.field(at, "is missing", "want the Service's "+f.name, at)
+		case !isKubernetesName(f.value):
+			r.value(at, quote(f.value)+" is no name in Kubernetes", wantKubernetesName)
+		}
+	}
+	if s.Port != "" && !isServicePort(s.Port) {
+		r.value(under(path, "port"), quote(s.Port)+" is not a port", "want the name or the number (1 to 65535) of the Service's port")
+	}
+}
+
+func (r *report) sessionPolicy(p *Pool, path string) {
+	balance, session := under(path, "balance"), under(path, "session")
+	switch {
+	case p.Balance == "session" && p.Session == nil:
+		r.field(balance, "is session, and nothing says what a session is", "add session: {header: NAME}, {cookie: NAME} or {clientIP: true}",
+			balance, session)
+	case p.Balance != "session" && p.Session != nil:
+		r.field(session, "has no meaning for balance: "+p.Balance, "leave it out, or want balance: session", balance)
+	}
+	if p.Session != nil {
+		r.key(p.Session, session)
+	}
+}
+
+// key checks that a key has exactly one field, and that it is one.
+func (r *report) key(k *Key, path string) {
+	var given []string
+	if k.Header != "" {
+		given = append(given, "header")
+	}
+	if k.Cookie != "" {
+		given = append(given, "cookie")
+	}
+	if k.ClientIP {
+		given = append(given, "clientIP")
+	}
+	header, cookie := under(path, "header"), under(path, "cookie")
+	switch len(given) {
+	case 0:
+		r.field(path, "says nothing", "want one of header: NAME, cookie: NAME or clientIP: true", path)
+	case 1:
+	default:
+		r.field(path, fmt.Sprintf("sets %s and %s", given[0], given[1]), "want exactly one of header, cookie and clientIP", path)
+	}
+	if k.Header != "" && !isToken(k.Header) {
+		r.value(header, quote(k.Header)+" is no name of a header", wantToken)
+	}
+	if k.Cookie != "" && !isToken(k.Cookie) {
+		r.value(cookie, quote(k.Cookie)+" is no name of a cookie", wantToken)
+	}
+}
+
+func (r *report) probe(p *Probe, path string) {
+	r.requestPath(p.Path, under(path, "path"))
+	if interval, timeout := under(path, "interval"), under(path, "timeout"); p.Timeout > p.Interval {
+		r.field(timeout, fmt.Sprintf("is %s, more than interval, %s", p.Timeout, p.Interval),
+			"want at most interval, so that probes do not overlap", interval, timeout)
+	}
+}
+
+func (r *report) eject(e *Eject, path string) {
+	if base, most := under(path, "baseTime"), under(path, "maxTime"); e.BaseTime > e.MaxTime {
+		r.field(most, fmt.Sprintf("is %s, less than baseTime, %s", e.MaxTime, e.BaseTime), "want at least baseTime", base, most)
+	}
+}
+
+// usesTLS says whether an endpoint of a pool is, or may be, spoken to over TLS.
+func usesTLS(p *Pool) bool {
+	if p.Service != nil {
+		return p.Service.Scheme == "https"
+	}
+	return slices.ContainsFunc(p.Endpoints, func(s string) bool {
+		e, problem, _ := parseEndpoint(s)
+		return problem == "" && e.Scheme == "https"
+	})
+}
