@@ -96,8 +96,9 @@ func newClientConn(s *Server, conn net.Conn, sock *socket.Conn, secure bool) *cl
 func (c *clientConn) serve(initial []byte) {
 	defer c.close()
 	c.useSettings()
-	if err := c.sock.Control(func(fd uintptr) { c.watch, _ = c.srv.watcher.Watch(fd, c) }); err != nil {
-		return
+	var err error
+	if cerr := c.sock.Control(func(fd uintptr) { c.watch, err = c.srv.watcher.Watch(fd, c) }); cerr != nil || err != nil {
+		return // a client whose leaving goes unnoticed would waste GPU time
 	}
 	if len(initial) > 0 {
 		c.in = getBuffer(len(initial))
@@ -146,14 +147,31 @@ func (c *clientConn) poll() verdict {
 		return c.pollSecure()
 	}
 	for {
+		c.drained = false // an event from before the poll is forgotten, so the first step has to read
 		err := c.sock.Poll(c.stepFn)
 		if err == nil {
 			return c.verdict
 		}
-		if !c.halfClosed(err) {
+		if !c.halfClosed(err) && !c.stillAsked(err) {
 			return c.readEnded(err)
 		}
 	}
+}
+
+// stillAsked reads once more from a connection that is to be closed because it was idle: a request that arrived at that very moment
+// is answered.
+func (c *clientConn) stillAsked(err error) (yes bool) {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || cut(c.readCut.Load()) != cutIdle || !c.unwake() {
+		return false
+	}
+	room := c.room()
+	c.sock.Control(func(fd uintptr) {
+		if n, err := socket.TryRead(fd, room); err == nil {
+			c.took(n)
+			yes = true
+		}
+	})
+	return yes
 }
 
 // halfClosed reports whether a read was only interrupted to say that the client half-closed and its last bytes are to be read.
@@ -250,11 +268,14 @@ func (c *clientConn) look() verdict {
 
 // unload gives back what is not needed while waiting for the client.
 func (c *clientConn) unload() {
-	if c.in != nil && c.in.len() == 0 {
+	if c.in != nil && c.in.len() > 0 {
+		return
+	}
+	if c.in != nil {
 		c.in.release()
 		c.in = nil
-		c.dropScratch()
 	}
+	c.dropScratch()
 }
 
 // room returns where to read into; there is always some.

@@ -96,6 +96,9 @@ func (c *clientConn) expire(now int64) {
 		c.readCut.CompareAndSwap(uint32(cutNone), uint32(cutReadTimeout))
 		c.sock.WakeReader()
 	case phaseResponse, phaseStream:
+		if c.tunnelling.Load() {
+			c.leave(cutUpstreamTimeout)
+		}
 		c.interrupt(cutUpstreamTimeout)
 	case phaseWrite:
 		c.leave(cutWriteTimeout)

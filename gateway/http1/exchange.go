@@ -29,7 +29,7 @@ func (c *clientConn) exchange(stream bool) verdict {
 	}
 }
 
-// attempt tries one endpoint. again says whether the request is all there to be sent once more.
+// attempt tries one endpoint. again says whether it is safe to send the request once more: no endpoint has begun it, and it is all there.
 func (c *clientConn) attempt(stream bool) (o dispatch.Outcome, again bool) {
 	up := c.x.Endpoint.Upstream.(*Upstream)
 	u := c.connect(up, stream)
@@ -58,7 +58,7 @@ func (c *clientConn) attempt(stream bool) (o dispatch.Outcome, again bool) {
 	}
 	c.arm(phaseNone, 0, 0)
 	c.settle(u, up)
-	return c.resp.failure, !stream && !c.resp.begun
+	return c.resp.failure, !stream && c.resp.failure == dispatch.StaleConnection
 }
 
 // connect returns a connection to the endpoint, nil if there is none to be had. A request whose body is streamed cannot be sent
@@ -97,7 +97,7 @@ func (c *clientConn) settle(u *upstreamConn, up *Upstream) {
 		}
 	case r.complete && !r.closeUp:
 		u.used = true
-		up.put(u, c.shard, c.x.LastToken)
+		up.put(u, c.shard, max(c.x.LastToken, c.x.Started))
 	case r.complete:
 		u.retire()
 	default:

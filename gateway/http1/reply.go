@@ -171,6 +171,11 @@ func (c *clientConn) write(head, body []byte) error {
 
 // writeSlowly waits for a client that takes its bytes slowly, for as long as it may take none.
 func (c *clientConn) writeSlowly(head, body []byte) error {
+	before, until := c.phase.Load(), c.deadline.Load()
+	defer func() {
+		c.phase.Store(before)
+		c.deadline.Store(until)
+	}()
 	for _, p := range [...][]byte{head, body} {
 		for len(p) > 0 {
 			piece := p[:min(len(p), smallBuffer)]

@@ -247,7 +247,7 @@ func (c *clientConn) ended(u *upstreamConn, err error) {
 		r.complete, r.closeUp = true, true
 	case r.begun:
 		r.fail(dispatch.UpstreamBroken)
-	case u.used:
+	case u.used || !u.wrote:
 		r.fail(dispatch.StaleConnection)
 	default:
 		r.fail(dispatch.UpstreamReset)

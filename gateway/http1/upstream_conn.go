@@ -25,6 +25,7 @@ type upstreamConn struct {
 	idleSince int64
 	used      bool // it has carried a request before
 	sent      bool // the present request was written, or is being written by the uploader
+	wrote     bool // a byte of the present request may have reached the endpoint
 	stepFn    func(fd uintptr) bool
 	relay     relay
 	out       outgoing // the present request
@@ -49,7 +50,7 @@ type relay interface {
 
 // roundTrip sends a request and hands what comes back to r until r has enough, or the connection ends.
 func (u *upstreamConn) roundTrip(r relay, out outgoing) {
-	u.relay, u.out, u.sent = r, out, false
+	u.relay, u.out, u.sent, u.wrote = r, out, false, len(out.head) == 0 || u.secure
 	if u.secure {
 		u.roundTripSecure()
 	} else {
@@ -138,6 +139,9 @@ func (u *upstreamConn) send(n int, err error) (ok bool) {
 	switch {
 	case err != nil && err != socket.ErrWouldBlock:
 		return false
+	}
+	u.wrote = true
+	switch {
 	case n < len(left.head):
 		left.head = left.head[n:]
 	default:
