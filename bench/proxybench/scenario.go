@@ -17,7 +17,7 @@ type scenario struct {
 	generators int
 	// direct says whether the load can also go to the backend without a proxy.
 	direct bool
-	// fresh starts the proxy anew for each measurement.
+	// fresh starts the proxy anew before and after each measurement.
 	fresh bool
 	// columns are the metrics of the report; the first is what the scenario is about.
 	columns []metric

@@ -7,7 +7,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
 
 // startRelay runs a backend and the null proxy in this process and returns the proxy's address.
 func startRelay(t *testing.T) netip.AddrPort {
