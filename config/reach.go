@@ -1,19 +1,24 @@
 package config
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// matchKey is a part of a match that all requests have in common that it takes. A route can only take what another matches if its
+// key is one of the other's; looking up by it keeps many routes from costing their square.
+type matchKey struct{ model, header string }
 
 // unreachable tells of routes that get no request, as one before them takes everything that they match.
 func (r *report) unreachable(routes []Route) {
-	// Only routes for the same model, or for any, can take what a route matches; this keeps many models from costing their square.
-	byModel := make(map[string][]int)
+	before := make(map[matchKey][]int)
 	for j := range routes {
-		m := &routes[j].Match
-		i := firstCover(routes, byModel[""], m)
-		if m.Model != "" {
-			i = min(i, firstCover(routes, byModel[m.Model], m))
-		}
-		byModel[m.Model] = append(byModel[m.Model], j)
-		if i == len(routes) {
+		i := firstCover(routes, j, before)
+		keys := matchKeys(&routes[j].Match)
+		own := keys[len(keys)-1]
+		before[own] = append(before[own], j)
+		if i == j {
 			continue
 		}
 		first, what := item("routes", i), "all that it matches"
@@ -25,14 +30,33 @@ func (r *report) unreachable(routes []Route) {
 	}
 }
 
-// firstCover is the first of the candidates whose match covers m, or len(routes) if none does.
-func firstCover(routes []Route, candidates []int, m *Match) int {
-	for _, i := range candidates {
-		if covers(&routes[i].Match, m) {
-			return i
+// firstCover is the first route before j that covers it, or j if none does.
+func firstCover(routes []Route, j int, before map[matchKey][]int) int {
+	first := j
+	for _, key := range matchKeys(&routes[j].Match) {
+		for _, i := range before[key] {
+			if i < first && covers(&routes[i].Match, &routes[j].Match) {
+				first = i
+			}
 		}
 	}
-	return len(routes)
+	return first
+}
+
+// matchKeys are the keys of the routes that may cover m. The last is m's own, which names the most.
+func matchKeys(m *Match) []matchKey {
+	headers := []string{""}
+	for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
+		headers = append(headers, strings.ToLower(name)+":"+m.Headers[name])
+	}
+	var keys []matchKey
+	for _, h := range headers {
+		keys = append(keys, matchKey{"", h})
+		if m.Model != "" {
+			keys = append(keys, matchKey{m.Model, h})
+		}
+	}
+	return keys
 }
 
 // covers says whether every request that b matches is matched by a. A path of / counts as every path: what has none, such as

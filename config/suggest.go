@@ -11,8 +11,9 @@ func closest(word string, known []string) string {
 		known = known[:maxSuggestFrom]
 	}
 	best, bestDistance := "", min(3, (len(word)+2)/3)+1
+	wanted := plain(word)
 	for _, k := range known {
-		if plain(k) == plain(word) {
+		if plain(k) == wanted {
 			return k
 		}
 		if d := distance(word, k, bestDistance); d < bestDistance {
@@ -22,9 +23,11 @@ func closest(word string, known []string) string {
 	return best
 }
 
+var separators = strings.NewReplacer("_", "", "-", "", ".", "")
+
 // plain drops what differs between camelCase, snake_case and kebab-case.
 func plain(s string) string {
-	return strings.NewReplacer("_", "", "-", "", ".", "").Replace(strings.ToLower(s))
+	return separators.Replace(strings.ToLower(s))
 }
 
 // distance counts the insertions, deletions, substitutions and swaps of neighbours (optimal string alignment) between a and b. It

@@ -19,7 +19,9 @@ func syntaxError(r *report, data []byte, err error) {
 	switch {
 	case strings.HasPrefix(message, "did not find expected ',' or"), message == "found unexpected end of stream":
 		// The parser noticed far behind the place that wants mending: the bracket or quote that is never closed.
-		offset = lastOpened(data, end)
+		if open := lastOpened(data, end); open >= 0 {
+			offset = open
+		}
 	case message == "could not find expected ':'":
 		start := bytes.LastIndexByte(data[:offset], '\n') + 1
 		offset = start + len(data[start:]) - len(bytes.TrimLeft(data[start:], " "))
@@ -46,8 +48,12 @@ func stop(data []byte) int {
 	}
 }
 
-// lookahead is how many characters the parser at most reads beyond those that make it fail.
-const lookahead = 8
+const (
+	// lookahead is how many characters the parser at most reads beyond those that make it fail.
+	lookahead = 8
+	// maxExact bounds the files whose errors are placed to the character, as each step parses the file once more.
+	maxExact = 256 << 10
+)
 
 // cause is the offset of the character that makes the parser fail with message, given that it read data up to end.
 func cause(data []byte, end int, message string) int {
@@ -55,13 +61,13 @@ func cause(data []byte, end int, message string) int {
 		alias := "*" + strings.TrimSuffix(name, "' referenced")
 		return max(0, bytes.LastIndex(data[:end], []byte(alias)))
 	}
-	for n := 0; n < lookahead && end > 1 && failsWith(data[:end-1], message); n++ {
+	for n := 0; n < lookahead && end > 1 && end < maxExact && failsWith(data[:end-1], message); n++ {
 		end--
 	}
 	return max(0, end-1)
 }
 
-// lastOpened is where the innermost bracket or quote stands that is open at end, or end if none is.
+// lastOpened is where the innermost bracket or quote stands that is open at end, or -1 if none is.
 func lastOpened(data []byte, end int) int {
 	var open []int
 	before := byte('\n') // the last character that is not blank
@@ -89,7 +95,7 @@ func lastOpened(data []byte, end int) int {
 		}
 	}
 	if len(open) == 0 {
-		return end
+		return -1
 	}
 	return open[len(open)-1]
 }
