@@ -120,9 +120,26 @@ func (r *report) requestPath(s, path string) {
 // pathPrefix checks a prefix of paths. As it ends on a whole segment, a slash at its end would say nothing.
 func (r *report) pathPrefix(s, path string) {
 	r.requestPath(s, path)
+	if hasDotSegment(s) {
+		r.field(path, quote(s)+" has a segment . or .., which leads out of the prefix", "write the path without it")
+	}
 	if short := strings.TrimRight(s, "/"); short != "" && short != s {
 		r.field(path, quote(s)+" ends with /, and prefixes match whole segments anyway", "write "+clip(short))
 	}
+}
+
+// pathEncodings are the ways to write a dot, a slash and the semicolon that ends a segment's name (RFC 3986 section 3.3), and the
+// backslash that some servers take for a slash.
+var pathEncodings = strings.NewReplacer("%2e", ".", "%2f", "/", "%5c", "/", `\`, "/", "%3b", ";")
+
+// hasDotSegment says whether a server could take a segment of s for a step to this folder or the one above.
+func hasDotSegment(s string) bool {
+	for segment := range strings.SplitSeq(pathEncodings.Replace(strings.ToLower(s)), "/") {
+		if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *report) method(s, path string) {
