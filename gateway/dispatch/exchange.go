@@ -1,6 +1,3 @@
-// Package dispatch takes a request from its route to its end, whatever its protocol: route, admission, pick, retries, and the
-// release of what was counted. Protocol engines parse and relay; they ask dispatch where a request goes and tell it how the
-// request went.
 package dispatch
 
 import (
