@@ -1,0 +1,82 @@
+package balancer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Request is what a pick may look at. It is passed by pointer and reused by the caller.
+type Request struct {
+	// Now is the time of the pick in monotonic ns. While a request is queued the Balancer moves it forward.
+	Now int64
+	// Rand is a random number, fresh for every pick. The Balancer replaces it when it must pick again.
+	Rand uint64
+	// Session is a hash of what identifies the request's session, such as HashString of a header. It counts only if
+	// SessionSet.
+	Session    uint64
+	SessionSet bool
+	// Tried lists the endpoints on which this request already failed, a few at most. They are avoided unless no other endpoint
+	// has room.
+	Tried []*Endpoint
+}
+
+func (r *Request) tried(e *Endpoint) bool { return contains(r.Tried, e) }
+
+func contains(few []*Endpoint, e *Endpoint) bool {
+	for _, f := range few {
+		if f == e {
+			return true
+		}
+	}
+	return false
+}
+
+// Done says how a request went on its endpoint.
+type Done struct {
+	// Started is when the request was sent to the endpoint, Now when it finished, in monotonic ns.
+	Now, Started int64
+	// FirstByte is when the response's first byte came, in monotonic ns; 0 if none did.
+	FirstByte int64
+	// Failed says that the endpoint failed the request: no connection, a reset, a broken or late response. A client's fault or
+	// departure is no failure, nor is back-pressure (429, 503).
+	Failed bool
+}
+
+// Policy chooses endpoints. All its methods may be called from any goroutine, at the same time.
+type Policy interface {
+	// Pick chooses an endpoint of s for r. It counts nothing: the Balancer does. It returns nil if, and only if, it found no
+	// endpoint with room: the queue's promise that no request waits beside free room rests on this. Endpoints in r.Tried are
+	// chosen only if no other has room.
+	Pick(s *Snapshot, r *Request) *Endpoint
+	// Done tells how a request went on e, which may have left the snapshot. It comes before e's count goes down.
+	Done(e *Endpoint, d Done)
+}
+
+var policies = map[string]func() Policy{
+	"least-outstanding": func() Policy { return leastOutstanding{} },
+	"power-of-two":      func() Policy { return powerOfTwo{} },
+	"round-robin":       func() Policy { return &roundRobin{} },
+	"random":            func() Policy { return random{} },
+	"peak-ewma":         func() Policy { return peakEWMA{} },
+	"session":           func() Policy { return session{} },
+}
+
+// NewPolicy returns a new policy of that name, for one Balancer. The names are those of PolicyNames; any other is an error.
+func NewPolicy(name string) (Policy, error) {
+	newPolicy, ok := policies[name]
+	if !ok {
+		return nil, fmt.Errorf("unknown policy %q: use one of %s", name, strings.Join(PolicyNames(), ", "))
+	}
+	return newPolicy(), nil
+}
+
+// PolicyNames returns the names that NewPolicy knows, sorted.
+func PolicyNames() []string {
+	names := make([]string, 0, len(policies))
+	for name := range policies {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
