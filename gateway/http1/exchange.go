@@ -78,6 +78,7 @@ func (c *clientConn) connect(up *Upstream, fresh bool) *upstreamConn {
 	}
 	u, err := up.dial(ctx)
 	if err != nil {
+		c.x.Failed(err)
 		return nil
 	}
 	return u

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ type gateway struct {
 
 // finished collects what the lifecycle says about ended exchanges.
 type finished struct {
+	quiet atomic.Bool // collect nothing
 	mu    sync.Mutex
 	all   []ended
 	added chan struct{}
@@ -60,6 +62,9 @@ type ended struct {
 }
 
 func (f *finished) Finished(x *dispatch.Exchange) {
+	if f.quiet.Load() {
+		return
+	}
 	e := ended{
 		outcome: x.Outcome, status: x.Status, model: string(x.Request.Model), id: string(x.RequestID), attempts: x.Attempts,
 		request: x.RequestBytes, response: x.ResponseBytes, prompt: x.Usage.PromptTokens, output: x.Usage.CompletionTokens, events: x.Events,

@@ -108,6 +108,9 @@ func (c *clientConn) begin(headLen int) {
 	c.cut.Store(uint32(cutNone))
 	c.srv.active.Add(1)
 	x.Reset(c.srv.dispatcher)
+	if c.gone.Load() {
+		x.Cancel() // Reset has forgotten an earlier one
+	}
 	x.Started = dispatch.Now()
 	x.Protocol = "HTTP/1.1"
 	if h.Minor == 0 {
