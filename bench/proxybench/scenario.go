@@ -40,7 +40,6 @@ type metric struct {
 // outcome is all that one measurement of one proxy gave, with what it is compared with in the same round.
 type outcome struct {
 	results []loadResult // of each generator
-	cores   int          // that the load runs on
 	proxied bool
 	direct  *loadResult // the same load without a proxy; nil where it was not measured
 	single  float64     // requests per second of a single generator in the same round; 0 where it was not measured

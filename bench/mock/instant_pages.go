@@ -1,0 +1,19 @@
+package mock
+
+import "net/http"
+
+// instantPage answers the GET requests of an instant replica.
+func (s *Server) instantPage(path string) (status int, contentType string, body []byte) {
+	switch path {
+	case "/health", "/v2/health/live", "/v2/health/ready":
+		return http.StatusOK, "text/plain", nil
+	case "/v1/models":
+		return http.StatusOK, "application/json", modelList(s.options.Models, maxContextTokens)
+	case "/metrics":
+		return http.StatusOK, expositionType, s.exposition()
+	case "/mock/state":
+		return http.StatusOK, "application/json", mustJSON(s.State())
+	}
+	e := &refusal{status: http.StatusNotFound, kind: "invalid_request_error", code: "not_found", message: "There is nothing at GET " + path + " in instant mode."}
+	return e.status, "application/json", e.body()
+}
