@@ -56,8 +56,9 @@ func (h *RequestHead) Reset() {
 // empty line that ends it and an empty line before it, of which RFC 9112 2.2 has one tolerated.
 //
 // It returns 0 and no error when b ends before the head does. It is then called again with the same bytes, which may have moved, and
-// more; only n and the error mean anything until the head is complete. After a complete or refused head it begins anew, as it does
-// after Reset. Errors are of type *ParseError. lim may be nil.
+// more; only n and the error mean anything until the head is complete. A fault may be reported before the head is complete, and a
+// fault in a line that is not all there may also be reported only once the line is. After a complete or refused head Parse begins
+// anew, as it does after Reset. Errors are of type *ParseError. lim may be nil.
 func (h *RequestHead) Parse(b []byte, lim *HeadLimits) (n int, err error) {
 	if h.over {
 		h.Reset()
