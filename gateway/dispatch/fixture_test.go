@@ -46,6 +46,8 @@ type finished struct {
 }
 
 type fakeObserver struct {
+	forget bool // keep nothing
+
 	mu       sync.Mutex
 	finished []finished
 	retried  []Outcome
@@ -65,6 +67,9 @@ func (o *fakeObserver) Finished(x *Exchange) {
 	}
 	if x.Refusal != nil {
 		f.code = x.Refusal.Code
+	}
+	if o.forget {
+		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
