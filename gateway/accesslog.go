@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/gateway/dispatch"
+)
+
+// accessLog writes one line of JSON, in the shape of log/slog, for each request. Successes are sampled, failures never. The query
+// of a request's target is not logged, as it may hold secrets.
+type accessLog struct {
+	lines   *lineWriter
+	sampled atomic.Uint64 // a success is logged if a random number is below; 0 is never
+	enabled atomic.Bool
+	scratch sync.Pool // of *jsonLine
+}
+
+func newAccessLog(lines *lineWriter) *accessLog {
+	return &accessLog{lines: lines, scratch: sync.Pool{New: func() any { return new(jsonLine) }}}
+}
+
+// set changes what is logged.
+func (l *accessLog) set(c config.AccessLog) {
+	share := uint64(math.MaxUint64)
+	if c.Sample < 1 {
+		share = uint64(c.Sample * (1 << 64))
+	}
+	l.sampled.Store(share)
+	l.enabled.Store(c.Enabled)
+}
+
+// write logs an exchange that has just finished.
+func (l *accessLog) write(x *dispatch.Exchange, route, pool string) {
+	if !l.enabled.Load() || !failed(x) && rand.Uint64() > l.sampled.Load() {
+		return
+	}
+	line := l.scratch.Get().(*jsonLine)
+	line.begin()
+	line.time("time", time.Now())
+	line.string("level", "INFO")
+	line.string("msg", "request")
+	line.request(x)
+	line.outcome(x, route, pool)
+	line.end()
+	l.lines.write(*line)
+	l.scratch.Put(line)
+}
+
+var question = []byte("?")
+
+// failed says whether a request ended in an error, of whatever side.
+func failed(x *dispatch.Exchange) bool {
+	return x.Status < 100 || x.Status >= 400 || x.Outcome != dispatch.Completed && x.Outcome != dispatch.Refused
+}
+
+func (l *jsonLine) request(x *dispatch.Exchange) {
+	l.bytes("request_id", x.RequestID)
+	l.address("client", x.ClientIP)
+	l.bytes("method", x.Request.Method)
+	path, _, _ := bytes.Cut(x.Request.Path, question)
+	l.bytes("path", path)
+	l.string("protocol", x.Protocol)
+	var model []byte
+	if x.Request.ModelKnown {
+		model = x.Request.Model
+	}
+	l.bytes("model", model)
+}
+
+func (l *jsonLine) outcome(x *dispatch.Exchange, route, pool string) {
+	l.integer("status", int64(x.Status))
+	l.string("route", route)
+	l.string("pool", pool)
+	endpoint := ""
+	if x.Endpoint != nil {
+		endpoint = x.Endpoint.Address
+	}
+	l.string("endpoint", endpoint)
+	l.integer("attempts", int64(x.Attempts))
+	l.milliseconds("queue_ms", x.Queued)
+	if x.Streamed && x.FirstToken > 0 {
+		l.milliseconds("ttft_ms", x.FirstToken-x.Started)
+	}
+	l.milliseconds("duration_ms", x.Finished-x.Started)
+	l.integer("request_bytes", x.RequestBytes)
+	l.integer("response_bytes", x.ResponseBytes)
+	l.integer("prompt_tokens", int64(x.Usage.PromptTokens))
+	l.integer("completion_tokens", int64(x.Usage.CompletionTokens))
+	l.integer("cached_tokens", int64(x.Usage.CachedTokens))
+	l.string("outcome", x.Outcome.String())
+	code := ""
+	if x.Refusal != nil {
+		code = x.Refusal.Code
+	}
+	l.string("code", code)
+}
+
+func (l *jsonLine) time(name string, t time.Time) {
+	l.name(name)
+	*l = append(*l, '"')
+	*l = t.AppendFormat(*l, "2006-01-02T15:04:05.000Z07:00")
+	*l = append(*l, '"')
+}
+
+// address appends an IP address; a request that did not get as far as having one gets an empty string.
+func (l *jsonLine) address(name string, ip netip.Addr) {
+	l.name(name)
+	*l = append(*l, '"')
+	if ip.IsValid() {
+		*l = ip.AppendTo(*l)
+	}
+	*l = append(*l, '"')
+}

@@ -1,0 +1,97 @@
+package gateway
+
+import (
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// The admin port serves a handful of scrapers and people. It has no write timeout, as a profile is written for as long as it was
+// asked to take.
+const (
+	adminReadTimeout = 10 * time.Second
+	adminIdleTimeout = 2 * time.Minute
+)
+
+func (g *Gateway) newAdminServer() *http.Server {
+	return &http.Server{
+		Handler:           onlyReads(g.adminPaths()),
+		ReadHeaderTimeout: adminReadTimeout,
+		ReadTimeout:       adminReadTimeout,
+		IdleTimeout:       adminIdleTimeout,
+		ErrorLog:          log.New(logLines{g.logger}, "", 0),
+	}
+}
+
+// adminPaths are the paths of the admin port.
+func (g *Gateway) adminPaths() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", serveLive)
+	mux.HandleFunc("/readyz", g.serveReady)
+	mux.Handle("/metrics", promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{Registry: g.metrics.registry, EnableOpenMetrics: true}))
+	mux.HandleFunc("/{$}", g.serveStatusPage)
+	mux.HandleFunc("/debug/endpoints", g.serveEndpoints)
+	mux.HandleFunc("/debug/config", g.serveConfig)
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// onlyReads refuses methods that could be mistaken for changing something.
+func onlyReads(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "the admin port takes GET and HEAD only", http.StatusMethodNotAllowed)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// serveLive answers /healthz: that it can answer is all there is to say.
+func serveLive(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
+
+// serveReady answers /readyz with 200 while the gateway should get traffic, else with 503 and the reason.
+func (g *Gateway) serveReady(w http.ResponseWriter, _ *http.Request) {
+	if p := g.phase(); p != phaseServing {
+		http.Error(w, p.String(), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// serveConfig answers /debug/config with the configuration that is in force, defaults included and credentials left out.
+func (g *Gateway) serveConfig(w http.ResponseWriter, _ *http.Request) {
+	text, err := g.config.Load().Redacted().YAML()
+	if err != nil {
+		http.Error(w, fmt.Sprintf("cannot write the configuration: %v", err), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/yaml")
+	w.Write(text)
+}
+
+func (g *Gateway) serveAdmin(l net.Listener) {
+	if err := g.admin.Serve(l); err != http.ErrServerClosed {
+		g.logger.Error("the admin port has failed", "error", err)
+	}
+}
+
+// logLines takes the lines that the standard library logs.
+type logLines struct{ logger *slog.Logger }
+
+// Write logs a line.
+func (l logLines) Write(line []byte) (int, error) {
+	l.logger.Warn("admin port: " + string(line))
+	return len(line), nil
+}

@@ -1,0 +1,230 @@
+// Package gateway is the process around the protocol engines: the listener that accepts connections and finds out what they speak,
+// TLS, configuration and its reloads, the graceful stop, the admin port, metrics and the access log.
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/gateway/dispatch"
+	"github.com/penstock/penstock/gateway/http1"
+	"github.com/penstock/penstock/health"
+)
+
+// Options is what a Gateway gets from its caller rather than from the configuration. The zero value is usable.
+type Options struct {
+	// Logger takes everything but access-log lines; nil drops it.
+	Logger *slog.Logger
+	// Stdout takes access-log lines; nil drops them.
+	Stdout io.Writer
+	// ConfigPath is the file that the configuration came from. It is read again when it changes and at SIGHUP; empty means that the
+	// configuration stays as it is.
+	ConfigPath string
+	// Override changes a configuration that was read from ConfigPath before it is applied, as flags do; nil changes nothing.
+	Override func(*config.Config)
+	// Signals tells Run what to do: SIGHUP reads the configuration and the certificates again, any other signal stops the gateway
+	// gracefully, and a second one at once. nil leaves stopping to Run's context.
+	Signals <-chan os.Signal
+	// ConfigInterval and CertificateInterval are how often the files are looked at for changes. 0 is 1 s and 2 s.
+	ConfigInterval, CertificateInterval time.Duration
+}
+
+// Gateway is one gateway. Its life is New, Listen, Run.
+type Gateway struct {
+	options Options
+	logger  *slog.Logger
+	started time.Time
+	state   atomic.Uint32 // a phase
+	after   func(time.Duration) <-chan time.Time
+
+	config     atomic.Pointer[config.Config] // in force
+	generation atomic.Int64
+	fileSum    contentSum // of the configuration file when it was last looked at
+
+	dispatcher *dispatch.Dispatcher
+	http1      *http1.Server
+	// http2 serves a connection that speaks HTTP/2 to its end. While it is nil such connections go to http1, whose parser refuses
+	// the preface with 505.
+	http2   func(c net.Conn, initial []byte, secure bool)
+	models  *modelLister
+	probes  *probes
+	sources *sources
+
+	tls          atomic.Pointer[tlsSettings] // nil: plaintext only
+	certificates *certificates               // what tls was made of; Run's goroutine alone uses it
+	opening      connSet                     // connections that no engine has got yet
+
+	slots   *slots
+	traffic *listener
+	adminAt net.Listener
+	admin   *http.Server
+
+	metrics  *metrics
+	observer *observer
+	log      *accessLog
+	lines    *lineWriter
+}
+
+// New makes a gateway that is configured with cfg, which must be valid and must not be changed afterwards. Close it if Run is
+// not called.
+func New(cfg *config.Config, o Options) (*Gateway, error) {
+	g := &Gateway{options: o.withDefaults(), started: time.Now(), after: time.After, slots: newSlots(cfg.Limits.Connections)}
+	g.logger = g.options.Logger
+	g.lines = newLineWriter(g.options.Stdout)
+	g.log = newAccessLog(g.lines)
+	g.metrics = newMetrics(func() []*dispatch.Pool { return g.dispatcher.Pools() }, g.slots.count, g.lines.dropped.Load)
+	g.observer = &observer{metrics: g.metrics, log: g.log}
+	g.models = newModelLister(func() []*dispatch.Pool { return g.dispatcher.Pools() }, g.config.Load, askModels, g.logger)
+	g.dispatcher = dispatch.New(dispatch.Options{
+		NewUpstream: func(e dispatch.EndpointConfig) dispatch.Upstream { return g.http1.NewUpstream(e) },
+		NewEjector:  newEjector,
+		Observer:    g.observer,
+		Models:      g.models.reply,
+		Logger:      g.logger,
+	})
+	g.probes = &probes{dispatcher: g.dispatcher}
+	g.sources = &sources{dispatcher: g.dispatcher, probes: g.probes, logger: g.logger}
+	engine, err := http1.NewServer(g.dispatcher, &http1.Options{Limits: cfg.Limits, Timeouts: cfg.Timeouts})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot start the HTTP/1.1 engine: %w", err), g.Close())
+	}
+	g.http1 = engine
+	g.admin = g.newAdminServer()
+	if err := g.apply(cfg); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Stdout == nil {
+		o.Stdout = io.Discard
+	}
+	if o.ConfigInterval == 0 {
+		o.ConfigInterval = time.Second
+	}
+	if o.CertificateInterval == 0 {
+		o.CertificateInterval = 2 * time.Second
+	}
+	return o
+}
+
+func newEjector(c config.Eject) dispatch.Ejector {
+	return health.NewEjector(health.EjectConfig{
+		ConsecutiveFailures: c.ConsecutiveFailures,
+		BaseTime:            c.BaseTime.Std(),
+		MaxTime:             c.MaxTime.Std(),
+		MaxPercent:          c.MaxPercent,
+	})
+}
+
+// Listen opens the traffic and the admin port, and answers on the admin port. Connections to the traffic port wait until Run.
+func (g *Gateway) Listen() error {
+	c := g.config.Load()
+	traffic, err := listen(c.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot open the traffic port: %w", err)
+	}
+	admin, err := listen(c.Admin)
+	if err != nil {
+		traffic.Close()
+		return fmt.Errorf("cannot open the admin port: %w", err)
+	}
+	g.traffic = newListener(traffic, g.slots, g.serveConn, g.logger)
+	g.adminAt = admin
+	go g.serveAdmin(admin)
+	return nil
+}
+
+// Addr is the address of the traffic port, after Listen.
+func (g *Gateway) Addr() net.Addr { return g.traffic.Addr() }
+
+// AdminAddr is the address of the admin port, after Listen.
+func (g *Gateway) AdminAddr() net.Addr { return g.adminAt.Addr() }
+
+// serveConn serves a client connection to its end. Without TLS and HTTP/2 there is nothing to find out, and no time is spent on it.
+func (g *Gateway) serveConn(c net.Conn) {
+	tcp := c.(*net.TCPConn)
+	settings := g.tls.Load()
+	if settings == nil && g.http2 == nil {
+		g.http1.ServeConn(tcp, nil, false)
+		return
+	}
+	if !g.opening.add(c) {
+		c.Close()
+		return
+	}
+	serve, err := g.open(tcp, settings)
+	g.opening.remove(c)
+	if err != nil {
+		g.logger.Debug("cannot open a connection", "client", c.RemoteAddr(), "error", err)
+		c.Close()
+		return
+	}
+	serve()
+}
+
+// open finds out what a connection speaks and secures it, and returns what serves it.
+func (g *Gateway) open(c *net.TCPConn, settings *tlsSettings) (serve func(), err error) {
+	timeout := g.config.Load().Timeouts.RequestHead.Std()
+	spoken, err := sniff(c, timeout)
+	switch {
+	case err != nil:
+		return nil, err
+	case settings == nil || spoken != protocolTLS && settings.allowPlaintext:
+		return func() { g.engine(spoken == protocolHTTP2)(c, nil, false) }, nil
+	case spoken != protocolTLS:
+		return func() { refusePlaintext(c) }, nil
+	}
+	secure, err := handshake(c, settings.config, timeout)
+	g.metrics.handshakes.WithLabelValues(result(err)).Inc()
+	if err != nil {
+		return nil, fmt.Errorf("cannot agree on TLS: %w", err)
+	}
+	return func() { g.engine(secure.ConnectionState().NegotiatedProtocol == "h2")(secure, nil, true) }, nil
+}
+
+// engine returns what serves connections of a protocol.
+func (g *Gateway) engine(isHTTP2 bool) func(c net.Conn, initial []byte, secure bool) {
+	if isHTTP2 && g.http2 != nil {
+		return g.http2
+	}
+	return g.http1.ServeConn
+}
+
+// Close cuts everything and releases what the gateway holds. Run does it at its end.
+func (g *Gateway) Close() error {
+	g.state.Store(uint32(phaseDraining))
+	if g.traffic != nil {
+		g.traffic.close()
+	}
+	g.opening.close()
+	g.sources.close()
+	g.probes.close()
+	g.models.close()
+	if g.http1 != nil {
+		g.http1.Close()
+	}
+	g.dispatcher.Close()
+	if g.traffic != nil {
+		<-g.slots.empty()
+	}
+	if g.adminAt != nil {
+		g.admin.Close()
+	}
+	if !g.lines.close(time.Second) {
+		return errors.New("cannot write the last access-log lines: their reader does not read")
+	}
+	return nil
+}

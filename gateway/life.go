@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"syscall"
+	"time"
+)
+
+// phase is where a gateway is in its life.
+type phase uint32
+
+const (
+	phaseStarting phase = iota
+	phaseServing
+	phaseDraining // from the first signal on, the lame duck included
+)
+
+var phaseNames = [...]string{phaseStarting: "starting", phaseServing: "serving", phaseDraining: "draining"}
+
+// String returns the phase as /readyz gives it.
+func (p phase) String() string { return phaseNames[p] }
+
+func (g *Gateway) phase() phase { return phase(g.state.Load()) }
+
+// ErrCut is returned by Run when requests were cut because the drain took longer than shutdown.drain, or because of a second signal.
+var ErrCut = errors.New("requests were cut")
+
+// Run serves until a signal comes or ctx ends, then stops gracefully: readiness goes off, connections are accepted for
+// shutdown.lameDuck, requests underway get shutdown.drain to finish. It returns nil if all did, and ErrCut if some had to be cut.
+// It calls Listen if that was not done, and Close at its end.
+func (g *Gateway) Run(ctx context.Context) error {
+	if g.traffic == nil {
+		if err := g.Listen(); err != nil {
+			return errors.Join(err, g.Close())
+		}
+	}
+	stopped := make(chan struct{})
+	go func() { g.traffic.run(); close(stopped) }()
+	g.state.Store(uint32(phaseServing))
+	g.logger.Info("serving", "listen", g.Addr().String(), "admin", g.AdminAddr().String(), "startup", time.Since(g.started))
+	why := g.control(ctx)
+	g.state.Store(uint32(phaseDraining))
+	cut := g.drain(why)
+	closing := time.Now()
+	err := g.Close()
+	<-stopped
+	g.logger.Info("stopped", "cut", cut, "closing", time.Since(closing), "uptime", time.Since(g.started))
+	if cut > 0 {
+		err = errors.Join(ErrCut, err)
+	}
+	return err
+}
+
+// control reloads what changes until the gateway is to stop, and says why it is.
+func (g *Gateway) control(ctx context.Context) (why string) {
+	configs, certificates := time.NewTicker(g.options.ConfigInterval), time.NewTicker(g.options.CertificateInterval)
+	defer configs.Stop()
+	defer certificates.Stop()
+	if g.options.ConfigPath == "" {
+		configs.Stop()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return "its context ended"
+		case s := <-g.options.Signals:
+			if s != syscall.SIGHUP {
+				return s.String()
+			}
+			g.logger.Info("SIGHUP: reading the configuration and certificates again")
+			g.reload()
+		case <-configs.C:
+			g.reloadIfChanged()
+		case <-certificates.C:
+			g.refreshCertificates()
+		}
+	}
+}
+
+// drain goes through the graceful stop and returns how many requests are still underway at its end.
+func (g *Gateway) drain(why string) (cut int) {
+	times := g.config.Load().Shutdown
+	g.http1.LameDuck()
+	log := g.logger.With(slog.String("why", why))
+	log.Info("stopping: readiness is off, connections are still accepted", "lameDuck", times.LameDuck, "active", g.http1.Active())
+	if g.wait(nil, times.LameDuck.Std()) == waitForced {
+		return g.forced()
+	}
+	g.traffic.close()
+	g.http1.Drain()
+	draining := time.Now()
+	log.Info("no more connections are accepted; waiting for requests to finish", "drain", times.Drain, "active", g.http1.Active())
+	switch g.wait(g.emptied(), times.Drain.Std()) {
+	case waitForced:
+		return g.forced()
+	case waitTimeout:
+		cut = g.http1.Active()
+		log.Warn("cutting the requests that did not finish in time", "active", cut, "took", time.Since(draining))
+		return cut
+	}
+	log.Info("every request has finished", "took", time.Since(draining))
+	return 0
+}
+
+// idlePause is how often a drain closes connections that wait for a request: one whose answer began before the drain, and so does
+// not say Connection: close, waits for another request when it has ended.
+const idlePause = 50 * time.Millisecond
+
+// emptied returns a channel that is closed once the last connection has ended.
+func (g *Gateway) emptied() <-chan struct{} {
+	empty := g.slots.empty()
+	go func() {
+		ticks := time.NewTicker(idlePause)
+		defer ticks.Stop()
+		for {
+			select {
+			case <-empty:
+				return
+			case <-ticks.C:
+				g.http1.Drain()
+			}
+		}
+	}()
+	return empty
+}
+
+func (g *Gateway) forced() (cut int) {
+	cut = g.http1.Active()
+	g.logger.Warn("second signal: ending at once, without waiting for requests", "active", cut)
+	return cut
+}
+
+// waited says what ended a wait.
+type waited uint8
+
+const (
+	waitDone waited = iota
+	waitTimeout
+	waitForced // a second signal
+)
+
+func (g *Gateway) wait(done <-chan struct{}, most time.Duration) waited {
+	timeout := g.after(most)
+	for {
+		select {
+		case <-done:
+			return waitDone
+		case <-timeout:
+			return waitTimeout
+		case s := <-g.options.Signals:
+			if s != syscall.SIGHUP {
+				return waitForced
+			}
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package gateway
+
+import (
+	"runtime"
+	"runtime/debug"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/penstock/penstock/gateway/dispatch"
+)
+
+// Buckets in seconds. They cover an embedding that takes milliseconds as well as a generation that takes minutes, and are denser
+// where objectives for chat are usually set: 0.2 to 2 s to the first token, 20 to 100 ms for each further one.
+var (
+	durationBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600}
+	ttftBuckets     = []float64{.005, .01, .025, .05, .1, .15, .2, .3, .4, .5, .75, 1, 1.5, 2, 3, 5, 10, 20, 60}
+	tpotBuckets     = []float64{.0025, .005, .0075, .01, .015, .02, .025, .03, .04, .05, .075, .1, .15, .2, .3, .5, 1, 2}
+	pickBuckets     = []float64{1e-6, 1e-5, 1e-4, .001, .005, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+)
+
+// metrics is what /metrics shows. Its registry holds nothing that this package did not put there.
+type metrics struct {
+	registry *prometheus.Registry
+
+	requests, refusals, tokens, retries, aborts, mirrorDropped *prometheus.CounterVec
+	duration, firstToken, perToken, pick                       *prometheus.HistogramVec
+
+	reloads       *prometheus.CounterVec
+	handshakes    *prometheus.CounterVec
+	generation    prometheus.Gauge
+	reloadSuccess prometheus.Gauge
+	certReloads   *prometheus.CounterVec
+}
+
+// newMetrics registers every metric. pools is asked at each scrape for the state of pools and endpoints, connections for the open
+// client connections, and dropped for the access-log lines that were dropped.
+func newMetrics(pools func() []*dispatch.Pool, connections func() int, dropped func() uint64) *metrics {
+	m := &metrics{
+		registry:      prometheus.NewRegistry(),
+		requests:      counters("requests_total", "Requests that were answered or given up, by the status that the client got; 499: the client left first.", "route", "pool", "code"),
+		refusals:      counters("refusals_total", "Requests that the gateway answered itself with an error, by the error's code.", "pool", "code"),
+		tokens:        counters("tokens_total", "Tokens that responses reported in their usage, by kind: prompt, completion, or cached (the part of prompt that a prefix cache held).", "pool", "kind"),
+		retries:       counters("retries_total", "Attempts that were made again on another endpoint, by what went wrong.", "pool", "reason"),
+		aborts:        counters("client_aborts_total", "Requests whose client left before the response ended.", "pool"),
+		mirrorDropped: counters("mirror_dropped_total", "Requests that were to be mirrored to the pool and were not, by reason.", "pool", "reason"),
+		duration:      histograms("request_duration_seconds", "Time from a request's first byte to the end of its response.", durationBuckets, "route", "pool"),
+		firstToken:    histograms("time_to_first_token_seconds", "Time from a request's first byte to the first body byte of a streamed response.", ttftBuckets, "route", "pool"),
+		perToken:      histograms("time_per_output_token_seconds", "Mean time per output token after the first, of a streamed response.", tpotBuckets, "route", "pool"),
+		pick:          histograms("pick_duration_seconds", "Time a request waited in the pool's queue before it was sent to an endpoint; next to 0 when an endpoint was free.", pickBuckets, "pool"),
+		reloads:       counters("config_reloads_total", "Attempts to load a changed configuration, by result: success or failure.", "result"),
+		generation:    gauge("config_generation", "Number of configurations that were applied since the start."),
+		reloadSuccess: gauge("config_last_success_timestamp_seconds", "When a configuration was last applied, in Unix time."),
+		handshakes:    counters("tls_handshakes_total", "TLS handshakes with clients, by result: success or failure.", "result"),
+		certReloads:   counters("certificate_reloads_total", "Attempts to load a changed certificate or client authority, by result: success or failure.", "result"),
+	}
+	for _, result := range []string{resultSuccess, resultFailure} {
+		m.reloads.WithLabelValues(result)
+		m.handshakes.WithLabelValues(result)
+		m.certReloads.WithLabelValues(result)
+	}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.requests, m.refusals, m.tokens, m.retries, m.aborts, m.mirrorDropped,
+		m.duration, m.firstToken, m.perToken, m.pick,
+		m.reloads, m.generation, m.reloadSuccess, m.handshakes, m.certReloads,
+		buildInfo(),
+		gaugeFunc("connections_open", "Client connections that are open.", func() float64 { return float64(connections()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: "access_log_dropped_total",
+			Help: "Access-log lines that were dropped because their reader was too slow."}, func() float64 { return float64(dropped()) }),
+		poolCollector{pools},
+	)
+	return m
+}
+
+const (
+	namespace     = "penstock"
+	resultSuccess = "success"
+	resultFailure = "failure"
+)
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+func histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+}
+
+func gauge(name, help string) prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
+}
+
+func gaugeFunc(name, help string, value func() float64) prometheus.GaugeFunc {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, value)
+}
+
+// Version returns the version of the program's main module as the go command recorded it, with the commit where it is known.
+func Version() (version, commit string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown", ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = s.Value
+		}
+	}
+	return info.Main.Version, commit
+}
+
+func buildInfo() prometheus.Collector {
+	version, commit := Version()
+	labels := prometheus.Labels{"version": version, "commit": commit, "go": runtime.Version()}
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info", Help: "1; its labels say which build this is.", ConstLabels: labels})
+	g.Set(1)
+	return g
+}

@@ -1,0 +1,16 @@
+package gateway
+
+import "testing"
+
+// The budget for metrics is 300 ns a request.
+func BenchmarkObserver(b *testing.B) {
+	for name, logging := range map[string]bool{"metrics": false, "metrics+log": true} {
+		b.Run(name, func(b *testing.B) {
+			o := newObserved(b, logging)
+			b.ReportAllocs()
+			for b.Loop() {
+				o.Finished(&o.x)
+			}
+		})
+	}
+}

@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/penstock/penstock/gateway/dispatch"
+)
+
+// poolCollector reads the state of pools and endpoints at each scrape, so that nothing has to be kept up to date on the way of a
+// request. An endpoint's series end with the endpoint, which bounds them.
+type poolCollector struct{ pools func() []*dispatch.Pool }
+
+var (
+	queueDepthDesc    = poolDesc("queue_depth", "Requests that wait in the gateway for an endpoint of the pool.")
+	inFlightDesc      = poolDesc("inflight_requests", "Requests that were sent to an endpoint of the pool and whose response is not finished, mirror copies included.")
+	outstandingDesc   = poolDesc("outstanding_requests", "Queued and in-flight requests of the pool together: what an autoscaler should scale on.")
+	endpointsDesc     = poolDesc("endpoints", "Endpoints of the pool by state: ready, unhealthy, ejected or draining.", "state")
+	retriesDeniedDesc = poolDesc("retries_denied_total", "Attempts that were not made again because the pool's retry budget was spent.")
+
+	endpointInFlightDesc     = poolDesc("endpoint_inflight_requests", "Requests that were sent to the endpoint and whose response is not finished, mirror copies included.", "endpoint")
+	endpointRequestsDesc     = poolDesc("endpoint_requests_total", "Requests that were sent to the endpoint, retries included and mirror copies not.", "endpoint")
+	endpointMirroredDesc     = poolDesc("endpoint_mirrored_requests_total", "Mirror copies that were sent to the endpoint.", "endpoint")
+	endpointFailuresDesc     = poolDesc("endpoint_failures_total", "Attempts that failed by the endpoint's fault: no connection, a reset, a broken answer or none in time.", "endpoint")
+	endpointBackPressureDesc = poolDesc("endpoint_back_pressure_total", "Answers of the endpoint with status 429 or 503.", "endpoint")
+	endpointEjectionsDesc    = poolDesc("endpoint_ejections_total", "How often the endpoint was taken out of the pick after failures.", "endpoint")
+)
+
+func poolDesc(name, help string, more ...string) *prometheus.Desc {
+	return prometheus.NewDesc(namespace+"_"+name, help, append([]string{"pool"}, more...), nil)
+}
+
+// Describe sends the descriptions of the collector's metrics.
+func (poolCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		queueDepthDesc, inFlightDesc, outstandingDesc, endpointsDesc, retriesDeniedDesc,
+		endpointInFlightDesc, endpointRequestsDesc, endpointMirroredDesc, endpointFailuresDesc, endpointBackPressureDesc, endpointEjectionsDesc,
+	} {
+		ch <- d
+	}
+}
+
+// Collect sends the state of every pool.
+func (c poolCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, p := range c.pools() {
+		collectPool(p, ch)
+	}
+}
+
+func collectPool(p *dispatch.Pool, ch chan<- prometheus.Metric) {
+	// The sum is taken of these two readings, so that it never contradicts them.
+	queued, inFlight := p.QueueLen(), p.InFlight()
+	ch <- constant(queueDepthDesc, prometheus.GaugeValue, queued, p.Name)
+	ch <- constant(inFlightDesc, prometheus.GaugeValue, inFlight, p.Name)
+	ch <- constant(outstandingDesc, prometheus.GaugeValue, queued+inFlight, p.Name)
+	_, denied := p.Retries()
+	ch <- constant(retriesDeniedDesc, prometheus.CounterValue, denied, p.Name)
+	states := map[dispatch.State]int{dispatch.Ready: 0, dispatch.Unhealthy: 0, dispatch.Ejected: 0, dispatch.Draining: 0}
+	all := p.Endpoints()
+	for _, e := range all {
+		states[e.State()]++
+	}
+	for _, e := range attached(all) {
+		collectEndpoint(p, e, ch)
+	}
+	for state, n := range states {
+		ch <- constant(endpointsDesc, prometheus.GaugeValue, n, p.Name, state.String())
+	}
+}
+
+func collectEndpoint(p *dispatch.Pool, e *dispatch.Endpoint, ch chan<- prometheus.Metric) {
+	ch <- constant(endpointInFlightDesc, prometheus.GaugeValue, e.InFlight(), p.Name, e.Address)
+	ch <- constant(endpointRequestsDesc, prometheus.CounterValue, e.Requests(), p.Name, e.Address)
+	ch <- constant(endpointMirroredDesc, prometheus.CounterValue, e.Mirrored(), p.Name, e.Address)
+	ch <- constant(endpointFailuresDesc, prometheus.CounterValue, faults(e), p.Name, e.Address)
+	ch <- constant(endpointBackPressureDesc, prometheus.CounterValue, e.BackPressure(), p.Name, e.Address)
+	ch <- constant(endpointEjectionsDesc, prometheus.CounterValue, e.Ejections(), p.Name, e.Address)
+}
+
+func constant[N int | int64](d *prometheus.Desc, kind prometheus.ValueType, v N, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, kind, float64(v), labels...)
+}
+
+func faults(e *dispatch.Endpoint) (n int64) {
+	for o := dispatch.Completed; o <= dispatch.Refused; o++ {
+		if o.IsFault() {
+			n += e.Failures(o)
+		}
+	}
+	return n
+}
+
+// attached leaves out endpoints that drain while another one has their address, as after a change of TLS settings: two series
+// cannot have the same labels.
+func attached(all []*dispatch.Endpoint) []*dispatch.Endpoint {
+	seen := make(map[string]bool, len(all))
+	kept := make([]*dispatch.Endpoint, 0, len(all))
+	for _, e := range all {
+		if !seen[e.Address] {
+			seen[e.Address] = true
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,221 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/discovery"
+	"github.com/penstock/penstock/gateway/http1"
+)
+
+// contentSum tells whether a file has changed, however it was replaced: a ConfigMap is a symbolic link to a directory that is
+// swapped, so neither the file's time nor its inode has to move.
+type contentSum [sha256.Size]byte
+
+// apply puts c in force. Everything that can fail comes first; after the dispatcher has taken c nothing can, so c is in force whole
+// or not at all.
+func (g *Gateway) apply(c *config.Config) error {
+	trusted, err := trustedProxies(c.TrustedProxies)
+	if err != nil {
+		return err
+	}
+	found, err := discovery.Sources(c)
+	if err != nil {
+		return err
+	}
+	certificates, err := loadTLS(c)
+	if err != nil {
+		return err
+	}
+	if err := g.dispatcher.Apply(c); err != nil {
+		return err
+	}
+	g.http1.SetOptions(&http1.Options{
+		Limits:         c.Limits,
+		Timeouts:       c.Timeouts,
+		TrustedProxies: trusted,
+		DebugHeaders:   c.DebugHeaders,
+		AllowHalfClose: c.ClientHalfClose == "allow",
+	})
+	g.slots.setMost(c.Limits.Connections)
+	g.log.set(c.AccessLog)
+	g.useCertificates(certificates)
+	g.config.Store(c)
+	g.probes.update()
+	g.sources.set(found)
+	g.metrics.generation.Set(float64(g.generation.Add(1)))
+	g.metrics.reloadSuccess.SetToCurrentTime()
+	return nil
+}
+
+func trustedProxies(texts []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if a, e := netip.ParseAddr(text); e == nil {
+			p, err = netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot read trusted proxy: %w", err)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// reloadIfChanged looks at the configuration file and applies it if its content is new.
+func (g *Gateway) reloadIfChanged() {
+	content, sum, err := readContent(g.options.ConfigPath)
+	if sum == g.fileSum {
+		return
+	}
+	g.fileSum = sum
+	if err == nil {
+		err = g.take(content, false)
+	}
+	g.tellReload(err)
+}
+
+// reload applies the configuration file and reads certificates again, changed or not. Without a file there are only certificates.
+func (g *Gateway) reload() {
+	g.refreshCertificates()
+	if g.options.ConfigPath == "" {
+		return
+	}
+	content, sum, err := readContent(g.options.ConfigPath)
+	g.fileSum = sum
+	if err == nil {
+		err = g.take(content, true)
+	}
+	g.tellReload(err)
+}
+
+// readContent reads a file. The sum of a file that cannot be read is that of its error, so that the same fault is told once.
+func readContent(path string) ([]byte, contentSum, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, sha256.Sum256([]byte(err.Error())), fmt.Errorf("cannot read configuration: %w", err)
+	}
+	return content, sha256.Sum256(content), nil
+}
+
+// errUnchanged says that a file holds the configuration that is in force, as it does at the first look and after a change of comments.
+var errUnchanged = errors.New("the configuration is the one in force")
+
+// take parses, checks and applies a configuration. Unless force is set, one that says what is in force already is left alone.
+func (g *Gateway) take(content []byte, force bool) error {
+	c, err := config.Parse(g.options.ConfigPath, content)
+	if err != nil {
+		return err
+	}
+	if g.options.Override != nil {
+		g.options.Override(c)
+	}
+	g.keepWhatNeedsRestart(c)
+	if !force && same(c, g.config.Load()) {
+		return errUnchanged
+	}
+	return g.apply(c)
+}
+
+func same(a, b *config.Config) bool {
+	x, errX := a.YAML()
+	y, errY := b.YAML()
+	return errX == nil && errY == nil && string(x) == string(y)
+}
+
+// keepWhatNeedsRestart leaves the ports, and whether they speak TLS, as they are: their sockets are open.
+func (g *Gateway) keepWhatNeedsRestart(c *config.Config) {
+	old := g.config.Load()
+	warn := func(field string, running, wanted any) {
+		g.logger.Warn("cannot apply a change while running: restart the gateway to apply it; the rest of the configuration is applied",
+			"field", field, "running", running, "configured", wanted)
+	}
+	if c.Listen != old.Listen {
+		warn("listen", old.Listen, c.Listen)
+		c.Listen = old.Listen
+	}
+	if c.Admin != old.Admin {
+		warn("admin", old.Admin, c.Admin)
+		c.Admin = old.Admin
+	}
+	if (c.TLS == nil) != (old.TLS == nil) {
+		warn("tls", onOff(old.TLS != nil), onOff(c.TLS != nil))
+		c.TLS = old.TLS
+	}
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+// tellReload counts and logs what came of a reload. Every error gets a line of its own.
+func (g *Gateway) tellReload(err error) {
+	if err == errUnchanged {
+		return
+	}
+	g.metrics.reloads.WithLabelValues(result(err)).Inc()
+	if err == nil {
+		g.logger.Info("configuration applied", "file", g.options.ConfigPath, "generation", g.generation.Load())
+		return
+	}
+	for _, e := range split(err) {
+		g.logger.Error("cannot apply the configuration: the old one stays in force", "error", e)
+	}
+}
+
+// split returns the errors that err is made of.
+func split(err error) []error {
+	var list config.Errors
+	if errors.As(err, &list) {
+		all := make([]error, len(list))
+		for i := range list {
+			all[i] = list[i]
+		}
+		return all
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+func result(err error) string {
+	if err != nil {
+		return resultFailure
+	}
+	return resultSuccess
+}
+
+func (g *Gateway) useCertificates(cs *certificates) {
+	g.certificates = cs
+	if cs == nil {
+		g.tls.Store(nil)
+		return
+	}
+	g.tls.Store(cs.tlsSettings())
+}
+
+// refreshCertificates reads changed certificates and client authorities. Those that cannot be used are logged, and the old ones stay.
+func (g *Gateway) refreshCertificates() {
+	if g.certificates == nil {
+		return
+	}
+	changed, err := g.certificates.refresh()
+	if changed {
+		g.tls.Store(g.certificates.tlsSettings())
+		g.metrics.certReloads.WithLabelValues(resultSuccess).Inc()
+		g.logger.Info("certificates read again")
+	}
+	if err != nil {
+		g.metrics.certReloads.WithLabelValues(resultFailure).Inc()
+		g.logger.Error("cannot use changed certificates: the old ones stay in use", "error", err)
+	}
+}

@@ -1,0 +1,43 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/penstock/penstock/discovery"
+)
+
+// told is a source that says what it is told to.
+type told struct {
+	sets  chan discovery.Set
+	fails chan error
+}
+
+func (s told) Run(ctx context.Context, apply func(discovery.Set)) error {
+	for {
+		select {
+		case set := <-s.sets:
+			apply(set)
+		case err := <-s.fails:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func TestDiscoveredEndpointsTakeRequests(t *testing.T) {
+	a, b := answering(t, "a"), answering(t, "b")
+	r := start(t, pool(a))
+	s := told{make(chan discovery.Set), make(chan error)}
+	r.sources.set([]discovery.Source{s})
+	r.expectSaid("before", "200 a")
+	s.sets <- discovery.Set{Pool: "main", Endpoints: []string{"http://" + b}}
+	s.sets <- discovery.Set{Pool: "other", Endpoints: []string{"http://" + b}} // the first one was applied when this one is taken
+	r.expectSaid("after", "200 b")
+	r.logs.await(t, "cannot use discovered endpoints: the old ones stay pool=other", 1)
+	s.fails <- errors.New("the API server is gone")
+	r.logs.await(t, "endpoints are no longer discovered; the last ones stay error=the API server is gone", 1)
+	r.expectSaid("after the source has failed", "200 b")
+}
