@@ -4,10 +4,10 @@ import "math"
 
 // leastOutstanding chooses the endpoint with the least (in flight + 1) / weight; of equals, any with the same chance.
 //
-// It reads every endpoint, in sequence, as the processor's prefetching makes that more than twice as fast as any other order;
-// of more than a few it first reads idleProbes at random and is done if one has nothing in flight, which nothing can beat. So a
-// pick takes longer the more endpoints there are only while they are busy; BenchmarkPick has the cost. Sampling instead would
-// give up the policy's promise to save, with 1,000 busy endpoints, less than a request's system calls take.
+// It reads every endpoint, in sequence, as the processor's prefetching makes that the fastest order; of more than a few it first
+// reads idleProbes at random and is done if one has nothing in flight, which nothing can beat. So a pick takes longer the more
+// endpoints there are only while they are busy; BenchmarkPick has the cost. Sampling instead would give up the policy's promise
+// to save, with 1,000 busy endpoints, less than a request's system calls take.
 //
 // While weights differ, endpoints with nothing in flight share by weight, else an idle pool would send everything to the
 // largest.

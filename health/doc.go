@@ -1,0 +1,3 @@
+// Package health finds out which endpoints can take requests: actively by probing them (Prober), passively by what requests meet
+// (Ejector). Neither knows what follows from it; both tell their caller.
+package health
