@@ -102,4 +102,3 @@ func BenchmarkProxiedRequest(b *testing.B) {
 	b.ResetTimer()
 	roundTrips(b, conn, request, size, b.N)
 }
-
