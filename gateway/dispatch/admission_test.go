@@ -214,6 +214,26 @@ func TestCancelAgainstGrant(t *testing.T) {
 	}
 }
 
+// A client may leave after its request was marked as waiting and before it stands in the queue.
+func TestCancelJustBeforeTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, onePool(1, busyPool))
+		holder, x := f.admit(), f.begin()
+		x.readSession()
+		x.admission.prepare(Now())
+		x.admission.enter(x.Pool)
+		x.Cancel()
+		start := time.Now()
+		e, reply := x.stay(Now())
+		if e != nil || time.Since(start) != 0 {
+			t.Errorf("got endpoint %v after %v", e, time.Since(start))
+		}
+		wantRefusal(t, reply, 499, "client_left", 0)
+		x.Finish(ClientGone)
+		complete(holder, 200)
+	})
+}
+
 func TestShorterQueueTimeoutAfterReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, onePool(1, busyPool))

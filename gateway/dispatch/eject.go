@@ -8,8 +8,11 @@ import (
 
 // Ejector decides when an endpoint that fails requests is taken out of the pick, and for how long. A pool has one of its own. Times
 // are on Now's scale. Success may be called from any goroutine and is called for every request; the other methods are called by one
-// goroutine at a time.
+// goroutine at a time. Package health has one.
 type Ejector interface {
+	// SetEndpoints says which endpoints would take picks but for ejection. It returns those that were ejected and must come back early,
+	// as too few others are left.
+	SetEndpoints(endpoints []*balancer.Endpoint) (returned []*balancer.Endpoint)
 	// Success notes that e answered a request.
 	Success(e *balancer.Endpoint)
 	// Failure notes that e failed a request. ejected means that e is to be out of the pick from now until then.
@@ -36,7 +39,31 @@ func (p *Pool) configureEjection(old, s *settings) {
 	}
 }
 
-// fault feeds a failure to the ejector and takes e out of the pick if that says so, unless nothing would be left to pick.
+// updateEjector tells the ejector which endpoints there are, and brings back those that it can no longer do without. The lock is held.
+func (p *Pool) updateEjector() {
+	ejector := p.settings.Load().ejector
+	if ejector == nil {
+		return
+	}
+	healthy := make([]*balancer.Endpoint, 0, len(p.endpoints))
+	for _, e := range p.endpoints {
+		if e.unhealthy == "" {
+			healthy = append(healthy, e.Balancer)
+		} else {
+			e.ejected = false // the ejector forgets it
+		}
+	}
+	for _, e := range p.draining {
+		e.ejected = false
+	}
+	for _, b := range ejector.SetEndpoints(healthy) {
+		e := b.Data.(*Endpoint)
+		e.ejected = false
+		p.logger.Warn("endpoint is back before its ejection has ended: too few others are left", "endpoint", e.Address)
+	}
+}
+
+// fault feeds a failure to the ejector and takes e out of the pick if that says so.
 func (p *Pool) fault(e *Endpoint, o Outcome, now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -45,7 +72,7 @@ func (p *Pool) fault(e *Endpoint, o Outcome, now int64) {
 		return
 	}
 	ejected, until := ejector.Failure(e.Balancer, now)
-	if !ejected || e.State() != Ready || !p.mayEject() {
+	if !ejected {
 		return
 	}
 	e.ejected = true
@@ -55,54 +82,19 @@ func (p *Pool) fault(e *Endpoint, o Outcome, now int64) {
 	p.logger.Warn("endpoint is ejected", "endpoint", e.Address, "cause", o.String(), "for", time.Duration(until-now), "ready", p.Ready())
 }
 
-// mayEject reports whether one more endpoint may be ejected: never the last that is ready, and no more than maxPercent of the pool,
-// but for the first, which may always go. The lock is held.
-func (p *Pool) mayEject() bool {
-	if p.Ready() < 2 {
-		return false
-	}
-	out := 1
-	for _, e := range p.endpoints {
-		if e.State() == Ejected {
-			out++
-		}
-	}
-	most := p.settings.Load().config.Eject.MaxPercent
-	return most > 0 && (out == 1 || out*100 <= most*len(p.endpoints))
-}
-
 // endEjections brings back what has been out for long enough, and returns when the next ejection ends.
 func (p *Pool) endEjections(now int64) (next int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	ejector, back := p.settings.Load().ejector, 0
-	for _, b := range ejector.Due(now) {
+	ejector := p.settings.Load().ejector
+	due := ejector.Due(now)
+	for _, b := range due {
 		e := b.Data.(*Endpoint)
-		if e.ejected {
-			e.ejected = false
-			back++
-			p.logger.Info("endpoint is back after its ejection", "endpoint", e.Address)
-		}
+		e.ejected = false
+		p.logger.Info("endpoint is back after its ejection", "endpoint", e.Address)
 	}
-	if back > 0 {
+	if len(due) > 0 {
 		p.rebuild()
 	}
 	return ejector.Next()
-}
-
-// liftEjections ends all ejections if nothing else is left to pick: an endpoint that may fail is better than none. The lock is held.
-func (p *Pool) liftEjections() {
-	var ejected []*Endpoint
-	for _, e := range p.endpoints {
-		switch e.want() {
-		case Ready:
-			return
-		case Ejected:
-			ejected = append(ejected, e)
-		}
-	}
-	for _, e := range ejected {
-		e.ejected = false
-		p.logger.Warn("endpoint is back before its ejection has ended: the pool has no other", "endpoint", e.Address)
-	}
 }

@@ -9,50 +9,16 @@ import (
 
 	"github.com/penstock/penstock/balancer"
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/health"
 )
 
-// plainEjector ejects for BaseTime after so many failures in a row.
-type plainEjector struct {
-	config.Eject
-	until map[*balancer.Endpoint]int64
-}
-
+// withEjection makes ejectors as the gateway does.
 func withEjection(o *Options) {
-	o.NewEjector = func(c config.Eject) Ejector { return &plainEjector{c, make(map[*balancer.Endpoint]int64)} }
-}
-
-func (j *plainEjector) Success(e *balancer.Endpoint) {
-	if e.Failures.Load() != 0 {
-		e.Failures.Store(0)
+	o.NewEjector = func(c config.Eject) Ejector {
+		return health.NewEjector(health.EjectConfig{
+			ConsecutiveFailures: c.ConsecutiveFailures, BaseTime: c.BaseTime.Std(), MaxTime: c.MaxTime.Std(), MaxPercent: c.MaxPercent,
+		})
 	}
-}
-
-func (j *plainEjector) Failure(e *balancer.Endpoint, now int64) (bool, int64) {
-	if n := e.Failures.Add(1); j.ConsecutiveFailures == 0 || n < int64(j.ConsecutiveFailures) {
-		return false, 0
-	}
-	e.Failures.Store(0)
-	j.until[e] = now + int64(j.BaseTime)
-	return true, j.until[e]
-}
-
-func (j *plainEjector) Due(now int64) (due []*balancer.Endpoint) {
-	for e, until := range j.until {
-		if until <= now {
-			due = append(due, e)
-			delete(j.until, e)
-		}
-	}
-	return due
-}
-
-func (j *plainEjector) Next() (next int64) {
-	for _, until := range j.until {
-		if next == 0 || until < next {
-			next = until
-		}
-	}
-	return next
 }
 
 const ejecting = "eject: {consecutiveFailures: 2, baseTime: 5s, maxTime: 5s, maxPercent: 50}\nslowStart: 10s\nbalance: round-robin\n"
@@ -101,7 +67,7 @@ func TestFailingEndpointIsEjectedForATime(t *testing.T) {
 		if got := f.states("llama"); got != "ready ejected ready" {
 			t.Errorf("states before the ejection ends: %s", got)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if got := f.states("llama"); got != "ready ready ready" {
 			t.Errorf("states after the ejection: %s", got)
@@ -152,7 +118,7 @@ func TestBackPressureIsCounted(t *testing.T) {
 }
 
 func TestLastEndpointIsNeverEjected(t *testing.T) {
-	f := newFixture(t, onePool(2, ejecting), withEjection)
+	f := newFixture(t, onePool(2, strings.Replace(ejecting, "maxPercent: 50", "maxPercent: 100", 1)), withEjection)
 	for range 2 {
 		f.fail("10.0.0.1:8000", UpstreamBroken)
 	}
@@ -162,11 +128,26 @@ func TestLastEndpointIsNeverEjected(t *testing.T) {
 	if got := f.states("llama"); got != "ejected ready" {
 		t.Errorf("states: %s; want the last one ready", got)
 	}
+	if n := f.endpoint("llama", "10.0.0.2:8000").Ejections(); n != 0 {
+		t.Errorf("the last one was ejected %d times", n)
+	}
 	f.SetHealthy("llama", "10.0.0.2:8000", false, "status 500")
 	if got := f.states("llama"); got != "ready unhealthy" {
 		t.Errorf("states: %s; want the ejected one back, as there is no other", got)
 	}
 	complete(f.admit(), 200)
+}
+
+func TestEjectedEndpointThatProbesFindUnhealthy(t *testing.T) {
+	f := newFixture(t, onePool(3, ejecting), withEjection)
+	for range 2 {
+		f.fail("10.0.0.1:8000", UpstreamBroken)
+	}
+	f.SetHealthy("llama", "10.0.0.1:8000", false, "status 500")
+	f.SetHealthy("llama", "10.0.0.1:8000", true, "")
+	if got := f.states("llama"); got != "ready ready ready" {
+		t.Errorf("states: %s; want it ready, as a probe has found it well since", got)
+	}
 }
 
 func TestEjectionIsBounded(t *testing.T) {
@@ -211,37 +192,85 @@ func TestWaiterIsNotSentToWhatWasJustEjected(t *testing.T) {
 	})
 }
 
-func TestErrorsDoNotLookFast(t *testing.T) {
+// recorder notes what the balancer's policy is told.
+type recorder struct {
+	balancer.Policy
+	done   []balancer.Done
+	random []uint64
+}
+
+func (r *recorder) Pick(s *balancer.Snapshot, q *balancer.Request) *balancer.Endpoint {
+	r.random = append(r.random, q.Rand)
+	return r.Policy.Pick(s, q)
+}
+
+func (r *recorder) Done(_ *balancer.Endpoint, d balancer.Done) { r.done = append(r.done, d) }
+
+func (f *fixture) record() *recorder {
+	p := f.Pool("llama")
+	r := &recorder{Policy: newPolicy(p.settings.Load())}
+	p.balancer.SetPolicy(r)
+	return r
+}
+
+// What a policy learns of an endpoint: an error comes fast, and its endpoint must not look fast for it.
+func TestPolicyIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, onePool(2, "balance: peak-ewma\n"))
-		use := func(address string, takes time.Duration, status int) {
+		f := newFixture(t, onePool(1, ""))
+		r := f.record()
+		const ms = int64(time.Millisecond)
+		for _, c := range []struct {
+			outcome   Outcome
+			status    int
+			firstByte int64 // after the start; 0 for none
+			failed    bool
+		}{
+			{Completed, 200, 20 * ms, false},
+			{Completed, 400, 0, false},
+			{Completed, 429, 0, false},
+			{Completed, 500, 0, false},
+			{Completed, 503, 0, false},
+			{ClientGone, 200, 20 * ms, false},
+			{StaleConnection, 0, 20 * ms, false},
+			{ConnectFailed, 0, 20 * ms, true},
+			{UpstreamReset, 0, 20 * ms, true},
+			{UpstreamBroken, 200, 20 * ms, true},
+			{UpstreamTimeout, 0, 20 * ms, true},
+			{Refused, 413, 20 * ms, false},
+		} {
 			x := f.admit()
-			var others []*Exchange
-			for x.Endpoint.Address != address {
-				others = append(others, x)
-				x = f.admit()
+			start := Now()
+			time.Sleep(20 * time.Millisecond)
+			x.FirstByte()
+			time.Sleep(10 * time.Millisecond)
+			x.Status = c.status
+			x.Finish(c.outcome)
+			want := balancer.Done{Started: start, Now: start + 30*ms, Failed: c.failed}
+			if c.firstByte != 0 {
+				want.FirstByte = start + c.firstByte
 			}
-			time.Sleep(takes)
-			complete(x, status)
-			for _, o := range others {
-				o.Finish(ClientGone)
+			if got := r.done[len(r.done)-1]; got != want {
+				t.Errorf("%s with status %d tells the policy %+v; want %+v", c.outcome, c.status, got, want)
 			}
-		}
-		use("10.0.0.1:8000", 100*time.Millisecond, 200)
-		use("10.0.0.2:8000", 100*time.Millisecond, 200)
-		for range 20 {
-			use("10.0.0.2:8000", time.Millisecond, 503)
-		}
-		count := make(map[string]int)
-		for range 100 {
-			x := f.admit()
-			count[x.Endpoint.Address]++
-			x.Finish(ClientGone)
-		}
-		if count["10.0.0.2:8000"] > 90 {
-			t.Errorf("requests go to %v: fast errors attract them", count)
 		}
 	})
+}
+
+func TestEveryPickHasItsRandomNumber(t *testing.T) {
+	f := newFixture(t, onePool(3, ""))
+	r := f.record()
+	x := f.admit()
+	x.Retry(ConnectFailed, true)
+	x.Retry(ConnectFailed, true)
+	complete(x, 200)
+	complete(f.admit(), 200)
+	seen := make(map[uint64]bool)
+	for _, n := range r.random {
+		seen[n] = true
+	}
+	if len(seen) != 4 || len(r.random) != 4 {
+		t.Errorf("picks had the random numbers %v; want 4 different ones", r.random)
+	}
 }
 
 func TestDescribe(t *testing.T) {

@@ -104,7 +104,7 @@ const notProbed = "not probed yet"
 // rebuild makes the balancer's snapshot of the endpoints that may be picked. The lock is held.
 func (p *Pool) rebuild() {
 	now, s := Now(), p.settings.Load()
-	p.liftEjections()
+	p.updateEjector()
 	ready := make([]*balancer.Endpoint, 0, len(p.endpoints))
 	busy := p.Ready() > 0 // else nobody is there to take the load in the meantime, and a ramp would only hold all back alike
 	for _, e := range p.endpoints {

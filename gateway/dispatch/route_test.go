@@ -115,7 +115,7 @@ func TestStickySplit(t *testing.T) {
 
 // The random number that chooses among a split's targets must not decide which of the target's endpoints is picked, too.
 func TestSplitLeavesAllEndpointsToPick(t *testing.T) {
-	f := newFixture(t, twoPools)
+	f := newFixture(t, strings.Replace(twoPools, "stable: {", "stable: {balance: random, ", 1))
 	for range 400 {
 		x, _, _ := f.match("POST", "/v1/completions", "llama", nil)
 		if x.Admit() != nil {

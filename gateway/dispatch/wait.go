@@ -4,11 +4,17 @@ import "github.com/penstock/penstock/balancer"
 
 // wait queues the request and returns the endpoint that it was granted, or the refusal.
 func (x *Exchange) wait(now int64) (*balancer.Endpoint, *Reply) {
-	a, p := &x.admission, x.Pool
+	a := &x.admission
 	a.prepare(now)
-	if !a.enter(p) {
+	if !a.enter(x.Pool) {
 		return nil, ClientLeft
 	}
+	return x.stay(now)
+}
+
+// stay waits in the queue that the request has entered.
+func (x *Exchange) stay(now int64) (*balancer.Endpoint, *Reply) {
+	a, p := &x.admission, x.Pool
 	if !p.balancer.Enqueue(&a.waiter) {
 		a.exit()
 		return nil, p.refuse(a.settings.replies.queueFull)
