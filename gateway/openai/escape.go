@@ -10,19 +10,18 @@ import (
 const hexDigits = "0123456789abcdef"
 
 // Escaped returns s as it stands between the quotes of a JSON string. Only what must be escaped is (RFC 8259, section 7), so that
-// most names come back as they are, without allocating.
+// most names come back as they are, without allocating. Bytes that are not UTF-8 become U+FFFD, since JSON has no way to write
+// them.
 func Escaped(s string) string {
-	for i := range len(s) {
-		if mustEscape(s[i]) {
-			return string(appendEscaped(nil, s))
-		}
+	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return r < utf8.RuneSelf && mustEscape(byte(r)) }) < 0 {
+		return s
 	}
-	return s
+	return string(appendEscaped(nil, s))
 }
 
 func mustEscape(c byte) bool { return c < ' ' || c == '"' || c == '\\' }
 
-// appendEscaped appends s as Escaped does. Bytes that are not UTF-8 become U+FFFD, since JSON has no way to write them.
+// appendEscaped appends s as Escaped returns it.
 func appendEscaped(dst []byte, s string) []byte {
 	for i := 0; i < len(s); {
 		c := s[i]

@@ -48,6 +48,7 @@ var scanTests = []struct {
 	{"other escaped keys", "", `{"\u006dodels":"a","mo\\del":"b","\u006d\u006d":"c","mode\u":"d","\u00":"e"}`, Absent, ""},
 	{"similar keys", "", `{"Model":"a","models":"b","mode":"c","model ":"d","":"e"}`, Absent, ""},
 	{"escaped name", "", `{"model":"a\/b\"c\\\u00e9\ud83d\ude00\n"}`, Found, "a/b\"c\\é😀\n"},
+	{"short escapes", "", `{"model":"\b\f\n\r\t\/\\"}`, Found, "\b\f\n\r\t/\\"},
 	{"half surrogates", "", `{"model":"\ud83d\ud83d\ude00\ude00\ud83dx\ud83d\n"}`, Found, "\ufffd😀\ufffd\ufffdx\ufffd\n"},
 	{"bytes beyond ASCII", "", "{\"model\":\"é\xff\"}", Found, "é\xff"},
 	{"bad escape in name", "", `{"model":"a\x"}`, Invalid, ""},
