@@ -21,8 +21,7 @@ type Usage struct {
 //
 // The payload must be plain: without transfer coding, and without content coding, or nothing will be found in it. An object that
 // is longer than 2 KiB, or has none of the known counts, is passed over. The zero value scans a response that is not a stream; a
-// UsageScan is used again after Reset. It never allocates, and what it is fed may be
-// overwritten afterwards.
+// UsageScan is used again after Reset. It never allocates, and what it is fed may be overwritten afterwards.
 type UsageScan struct {
 	// Usage is the last that was found.
 	Usage Usage
