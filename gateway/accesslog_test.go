@@ -36,6 +36,7 @@ func TestAccessLogLine(t *testing.T) {
 	}
 	good, bad := `{"model": "llama", "stream": true}`, `{"model": "la\"ma"}`
 	post(good)
+	r.access.await(t, 1) // a line follows its response, so that those of two connections could come in any order
 	post(bad)
 	lines := r.access.await(t, 2)
 

@@ -3,7 +3,6 @@
 package gateway
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -94,12 +93,14 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g.sources = &sources{dispatcher: g.dispatcher, probes: g.probes, logger: g.logger}
 	engine, err := http1.NewServer(g.dispatcher, &http1.Options{Limits: cfg.Limits, Timeouts: cfg.Timeouts})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot start the HTTP/1.1 engine: %w", err), g.Close())
+		g.Close()
+		return nil, fmt.Errorf("cannot start the HTTP/1.1 engine: %w", err)
 	}
 	g.http1 = engine
 	g.admin = g.newAdminServer()
 	if err := g.apply(cfg); err != nil {
-		return nil, errors.Join(err, g.Close())
+		g.Close()
+		return nil, err
 	}
 	return g, nil
 }
@@ -204,7 +205,7 @@ func (g *Gateway) engine(isHTTP2 bool) func(c net.Conn, initial []byte, secure b
 }
 
 // Close cuts everything and releases what the gateway holds. Run does it at its end.
-func (g *Gateway) Close() error {
+func (g *Gateway) Close() {
 	g.state.Store(uint32(phaseDraining))
 	if g.traffic != nil {
 		g.traffic.close()
@@ -224,7 +225,6 @@ func (g *Gateway) Close() error {
 		g.admin.Close()
 	}
 	if !g.lines.close(time.Second) {
-		return errors.New("cannot write the last access-log lines: their reader does not read")
+		g.logger.Warn("cannot write the last access-log lines: their reader does not read")
 	}
-	return nil
 }

@@ -33,24 +33,30 @@ var ErrCut = errors.New("requests were cut")
 func (g *Gateway) Run(ctx context.Context) error {
 	if g.traffic == nil {
 		if err := g.Listen(); err != nil {
-			return errors.Join(err, g.Close())
+			g.Close()
+			return err
 		}
 	}
 	stopped := make(chan struct{})
 	go func() { g.traffic.run(); close(stopped) }()
 	g.state.Store(uint32(phaseServing))
-	g.logger.Info("serving", "listen", g.Addr().String(), "admin", g.AdminAddr().String(), "startup", time.Since(g.started))
+	g.logger.Info("serving", "listen", g.Addr().String(), "admin", g.AdminAddr().String(), took(g.started))
 	why := g.control(ctx)
 	g.state.Store(uint32(phaseDraining))
 	cut := g.drain(why)
 	closing := time.Now()
-	err := g.Close()
+	g.Close()
 	<-stopped
-	g.logger.Info("stopped", "cut", cut, "closing", time.Since(closing), "uptime", time.Since(g.started))
+	g.logger.Info("stopped", "cut", cut, took(closing))
 	if cut > 0 {
-		err = errors.Join(ErrCut, err)
+		return ErrCut
 	}
-	return err
+	return nil
+}
+
+// took is how long a step took that began at start, to be logged.
+func took(start time.Time) slog.Attr {
+	return slog.String("took", time.Since(start).Round(time.Microsecond).String())
 }
 
 // control reloads what changes until the gateway is to stop, and says why it is.
@@ -97,10 +103,10 @@ func (g *Gateway) drain(why string) (cut int) {
 		return g.forced()
 	case waitTimeout:
 		cut = g.http1.Active()
-		log.Warn("cutting the requests that did not finish in time", "active", cut, "took", time.Since(draining))
+		log.Warn("cutting the requests that did not finish in time", "active", cut, took(draining))
 		return cut
 	}
-	log.Info("every request has finished", "took", time.Since(draining))
+	log.Info("every request has finished", took(draining))
 	return 0
 }
 

@@ -101,6 +101,9 @@ func TestTermLetsAStreamFinish(t *testing.T) {
 	if err := r.wait(); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
+	if n := len(r.access.lines); n != 4 {
+		t.Errorf("%d access-log lines were written by the end of 4 requests", n)
+	}
 	for _, step := range []string{"stopping: readiness is off", "no more connections are accepted", "every request has finished took=", "stopped cut=0"} {
 		if r.logs.count(step) != 1 {
 			t.Errorf("the log has no step %q", step)

@@ -66,6 +66,10 @@ func TestObserverAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, func() { o.Finished(&o.x) }); n != 0 {
 			t.Errorf("%s: %v allocations for a request", name, n)
 		}
+		o.x.Refusal, o.x.Status = dispatch.NewReply(429, "queue_full", "full", "", 1), 429
+		if n := testing.AllocsPerRun(1000, func() { o.Finished(&o.x) }); n != 0 {
+			t.Errorf("%s: %v allocations for a request that is refused", name, n)
+		}
 	}
 }
 

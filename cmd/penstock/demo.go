@@ -114,7 +114,8 @@ func (d *demoFlags) gateway(replicas []*mock.Server, log *slog.Logger) (*gateway
 		return nil, err
 	}
 	if err := g.Listen(); err != nil {
-		return nil, errors.Join(err, g.Close())
+		g.Close()
+		return nil, err
 	}
 	return g, nil
 }
