@@ -40,3 +40,13 @@ bench: ## run the Go benchmarks
 
 clean: ## remove what was built
 	rm -rf bin
+
+# Two cores, a quiet machine, and the Debian packages haproxy and nginx.
+bench-proxy: build ## measure the gateway next to HAProxy and nginx
+	$(GO) run ./bench/proxybench --penstock bin/penstock
+
+bench-proxy-smoke: build ## run the proxy benchmark briefly, to see that it works
+	$(GO) run ./bench/proxybench --quick --rounds 1 --streams 200 --penstock bin/penstock --out bin/bench-proxy-smoke
+
+demo-smoke: build ## start the demo and run the curl line that it prints
+	./test/demo-smoke
