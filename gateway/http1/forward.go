@@ -33,9 +33,14 @@ func (c *clientConn) outgoing() outgoing {
 	out = append(out, ' ')
 	out = x.Route.AppendPath(out, h.Path)
 	out = append(out, " HTTP/1.1\r\n"...)
-	if h.Authority != nil {
+	switch {
+	case h.Authority != nil:
 		skip.Add(FieldHost)
 		out = appendField(out, "Host: ", h.Authority)
+	case h.HostField < 0: // HTTP/1.0 may leave it out, HTTP/1.1 may not
+		out = append(out, "Host: "...)
+		out = append(out, x.Endpoint.Address...)
+		out = append(out, "\r\n"...)
 	}
 	if !q.expect || q.complete {
 		skip.Add(FieldExpect)
@@ -45,13 +50,11 @@ func (c *clientConn) outgoing() outgoing {
 	}
 	out = appendEdited(out, &h.head, &skip, &x.Route.RequestEdit)
 	out = c.appendForwarding(out, trusted)
-	if h.TETrailers {
-		out = append(out, "TE: trailers\r\n"...)
-	}
-	if q.upgrade {
-		upgrade, _ := h.Get(FieldUpgrade)
-		out = append(out, "Connection: upgrade\r\n"...)
-		out = appendField(out, "Upgrade: ", upgrade)
+	switch {
+	case q.upgrade:
+		out = append(out, "Connection: upgrade\r\nUpgrade: websocket\r\n"...)
+	case h.TETrailers:
+		out = append(out, "Connection: TE\r\nTE: trailers\r\n"...)
 	}
 	if q.length < 0 {
 		out = append(out, "Transfer-Encoding: chunked\r\n"...)

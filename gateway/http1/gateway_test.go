@@ -50,7 +50,6 @@ type ended struct {
 	status   int
 	code     string
 	route    string
-	endpoint string
 	model    string
 	id       string
 	attempts int

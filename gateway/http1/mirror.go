@@ -12,8 +12,6 @@ import (
 // make the original wait.
 const maxMirrored = 512
 
-func (s *Server) mirrorDropped(p *dispatch.Pool, reason string) {}
-
 // mirrors sends copies of requests to other pools and drops the answers.
 type mirrors struct {
 	srv     *Server
@@ -71,7 +69,7 @@ func (ms *mirrors) submit(m *mirrorCopy) {
 		return
 	}
 	if m.room < 0 {
-		ms.srv.mirrorDropped(m.pool, "body_too_large")
+		ms.srv.dispatcher.MirrorDropped(m.pool, "body_too_large")
 		return
 	}
 	t := &mirrorTrip{copy: m}
@@ -83,7 +81,7 @@ func (ms *mirrors) submit(m *mirrorCopy) {
 	}
 	ms.mu.Unlock()
 	if !ok {
-		ms.srv.mirrorDropped(m.pool, "too_many")
+		ms.srv.dispatcher.MirrorDropped(m.pool, "too_many")
 		return
 	}
 	go func() {
@@ -129,7 +127,7 @@ func (t *mirrorTrip) run(ms *mirrors) {
 	x.UseMirror(ms.srv.dispatcher, t.copy.pool)
 	x.Started, x.Protocol = dispatch.Now(), "HTTP/1.1"
 	if !x.AdmitNow() {
-		ms.srv.mirrorDropped(t.copy.pool, "no_room")
+		ms.srv.dispatcher.MirrorDropped(t.copy.pool, "no_room")
 		x.Finish(dispatch.Refused)
 		return
 	}

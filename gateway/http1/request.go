@@ -99,7 +99,7 @@ func (c *clientConn) begin(headLen int) {
 	h, x := &c.sc.req, &c.x
 	c.req = request{
 		stage: stageBody, headLen: headLen, length: h.Length, minor: h.Minor, close: h.Close,
-		head: string(h.Method) == "HEAD", upgrade: h.Upgrade && h.Length == 0,
+		head: string(h.Method) == "HEAD", upgrade: wantsWebSocket(h),
 		expect: h.Expect100 && h.Minor > 0 && h.Length != 0,
 	}
 	c.req.chunks.Reset()
@@ -119,6 +119,16 @@ func (c *clientConn) begin(headLen int) {
 	c.identify()
 	c.describe()
 	c.arm(phaseNone, 0, 0)
+}
+
+// wantsWebSocket reports whether a request asks for a tunnel. No other protocol is tunnelled: what a client says within h2c, for
+// one, would get past the routes. Its request goes on without the upgrade, as RFC 9110, section 7.8, has it.
+func wantsWebSocket(h *RequestHead) bool {
+	if !h.Upgrade || h.Length != 0 {
+		return false
+	}
+	protocol, _ := h.Get(FieldUpgrade)
+	return equalFold(protocol, "websocket")
 }
 
 // describe points the exchange at what routes match on.

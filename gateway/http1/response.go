@@ -78,7 +78,7 @@ func (c *clientConn) sendInterim(h *ResponseHead) bool {
 		c.req.expect = false
 	}
 	out := appendStatusLine(c.sc.out[:0], h)
-	out = h.AppendFields(out, nil)
+	out = h.AppendFields(out, skipLength)
 	out = append(out, "\r\n"...)
 	return c.write(out, nil) == nil
 }
@@ -133,6 +133,8 @@ func (c *clientConn) watchUsage(h *ResponseHead) {
 var (
 	skipResponse  = NewFieldSet(FieldXRequestID)
 	skipDechunked = NewFieldSet(FieldXRequestID, FieldTrailer)
+	skipNoContent = NewFieldSet(FieldXRequestID, FieldContentLength)
+	skipLength    = NewFieldSet(FieldContentLength) // interim responses and 204 must not have it (RFC 9110, section 8.6)
 )
 
 // responseHead builds the head that the client gets.
@@ -140,8 +142,11 @@ func (c *clientConn) responseHead(h *ResponseHead) []byte {
 	r, q := &c.resp, &c.req
 	out := appendStatusLine(c.sc.out[:0], h)
 	skip := skipResponse
-	if r.dechunk {
+	switch {
+	case r.dechunk:
 		skip = skipDechunked
+	case h.Status == 204:
+		skip = skipNoContent
 	}
 	out = appendEdited(out, &h.head, skip, &c.x.Route.ResponseEdit)
 	out = appendField(out, "x-request-id: ", c.x.RequestID)
@@ -155,9 +160,7 @@ func (c *clientConn) responseHead(h *ResponseHead) []byte {
 	}
 	switch {
 	case r.tunnel:
-		upgrade, _ := h.Get(FieldUpgrade)
-		out = append(out, "Connection: upgrade\r\n"...)
-		out = appendField(out, "Upgrade: ", upgrade)
+		out = append(out, "Connection: upgrade\r\nUpgrade: websocket\r\n"...)
 	case r.closeDown:
 		out = append(out, "Connection: close\r\n"...)
 	case q.minor == 0:
