@@ -98,7 +98,7 @@ func (g *Gateway) drain(why string) (cut int) {
 	g.http1.Drain()
 	draining := time.Now()
 	log.Info("no more connections are accepted; waiting for requests to finish", "drain", times.Drain, "active", g.http1.Active())
-	switch g.wait(g.emptied(), times.Drain.Std()) {
+	switch g.wait(g.slots.empty(), times.Drain.Std()) {
 	case waitForced:
 		return g.forced()
 	case waitTimeout:
@@ -108,28 +108,6 @@ func (g *Gateway) drain(why string) (cut int) {
 	}
 	log.Info("every request has finished", took(draining))
 	return 0
-}
-
-// idlePause is how often a drain closes connections that wait for a request: one whose answer began before the drain, and so does
-// not say Connection: close, waits for another request when it has ended.
-const idlePause = 50 * time.Millisecond
-
-// emptied returns a channel that is closed once the last connection has ended.
-func (g *Gateway) emptied() <-chan struct{} {
-	empty := g.slots.empty()
-	go func() {
-		ticks := time.NewTicker(idlePause)
-		defer ticks.Stop()
-		for {
-			select {
-			case <-empty:
-				return
-			case <-ticks.C:
-				g.http1.Drain()
-			}
-		}
-	}()
-	return empty
 }
 
 func (g *Gateway) forced() (cut int) {

@@ -106,6 +106,9 @@ func (c *clientConn) serve(initial []byte) {
 		c.unparsed = true
 	}
 	c.arm(phaseIdle, dispatch.Now(), c.times.head)
+	if c.srv.closing.Load() {
+		c.closeIfIdle() // Drain may have come before the deadline was armed
+	}
 	for {
 		v := c.poll()
 		if v == streamIt {

@@ -10,7 +10,6 @@ import (
 // the head; with stream, the rest follows as it arrives, which must not happen within the client's poll.
 func (c *clientConn) exchange(stream bool) verdict {
 	x := &c.x
-	c.resp = response{}
 	c.arm(phaseNone, 0, 0)
 	if reply := x.Admit(); reply != nil {
 		return c.refuse(reply)
@@ -122,7 +121,7 @@ func (c *clientConn) conclude(o dispatch.Outcome) verdict {
 		return hangUp
 	case !c.req.complete && !c.upload.complete.Load():
 		return lingerIt
-	case r.closeDown || c.srv.draining.Load() && !r.sent || c.gone.Load():
+	case r.closeDown || c.srv.closing.Load() || c.gone.Load():
 		return lingerIt
 	}
 	return again

@@ -98,7 +98,7 @@ func (ms *mirrors) close() {
 	ms.mu.Lock()
 	ms.closed = true
 	for t := range ms.running {
-		t.cut()
+		t.cut(dispatch.ClientGone)
 	}
 	ms.mu.Unlock()
 	ms.wait.Wait()
@@ -118,6 +118,7 @@ type mirrorTrip struct {
 	u      *upstreamConn
 	cancel context.CancelFunc
 	isCut  bool
+	why    dispatch.Outcome // it was cut
 
 	complete, reusable bool
 }
@@ -140,13 +141,13 @@ func (t *mirrorTrip) run(ms *mirrors) {
 	times := &ms.srv.settings.Load().times
 	t.idle = time.Duration(max(times.response, times.stream))
 	if t.idle > 0 {
-		t.timer = time.AfterFunc(t.idle, t.cut)
+		t.timer = time.AfterFunc(t.idle, func() { t.cut(dispatch.UpstreamTimeout) })
 		defer t.timer.Stop()
 	}
 	u.roundTrip(t, outgoing{head: t.copy.data})
 	t.mu.Lock()
 	t.u = nil
-	isCut := t.isCut
+	isCut, why := t.isCut, t.why
 	t.mu.Unlock()
 	sending := t.sent != nil
 	if isCut || !t.complete || !t.reusable || sending {
@@ -163,7 +164,10 @@ func (t *mirrorTrip) run(ms *mirrors) {
 		x.Finish(dispatch.Completed)
 		return
 	}
-	x.Finish(dispatch.UpstreamBroken)
+	if !isCut {
+		why = dispatch.UpstreamBroken
+	}
+	x.Finish(why)
 }
 
 func (t *mirrorTrip) connect(up *Upstream) *upstreamConn {
@@ -191,10 +195,13 @@ func (t *mirrorTrip) connect(up *Upstream) *upstreamConn {
 }
 
 // cut ends the request. It may be called from any goroutine.
-func (t *mirrorTrip) cut() {
+func (t *mirrorTrip) cut(why dispatch.Outcome) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.isCut = true
+	if t.isCut {
+		return
+	}
+	t.isCut, t.why = true, why
 	if t.cancel != nil {
 		t.cancel()
 	}

@@ -95,7 +95,7 @@ func (c *clientConn) answerUnread(reply *dispatch.Reply) verdict {
 		x.Started, x.Protocol, x.ClientIP = dispatch.Now(), "HTTP/1.1", c.remote
 		c.newID()
 		x.RequestID = c.id[:]
-		c.req = request{stage: stageBody, minor: 1}
+		c.req, c.resp = request{stage: stageBody, minor: 1}, response{}
 	}
 	x.Refusal, x.Status = reply, reply.Status
 	err := c.writeReply(reply, x.RequestID, 1, true)

@@ -103,6 +103,7 @@ func (c *clientConn) begin(headLen int) {
 		expect: h.Expect100 && h.Minor > 0 && h.Length != 0,
 	}
 	c.req.chunks.Reset()
+	c.resp = response{}
 	c.upload.streamed = false
 	c.upload.complete.Store(false)
 	c.cut.Store(uint32(cutNone))

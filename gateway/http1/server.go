@@ -49,7 +49,8 @@ type Server struct {
 	dispatcher *dispatch.Dispatcher
 	watcher    *connwatch.Watcher
 	settings   atomic.Pointer[settings]
-	draining   atomic.Bool
+	draining   atomic.Bool // answers say Connection: close
+	closing    atomic.Bool // connections are closed when their exchange ends
 	active     atomic.Int64
 	mirrors    *mirrors
 
@@ -132,9 +133,10 @@ func (s *Server) forget(c *clientConn) {
 	s.mu.Unlock()
 }
 
-// Drain makes every answer from now on carry Connection: close, and closes connections that wait for a request.
+// Drain closes connections that wait for a request, and all others when their present request has been answered.
 func (s *Server) Drain() {
 	s.draining.Store(true)
+	s.closing.Store(true)
 	for _, c := range s.connections() {
 		c.closeIfIdle()
 	}
