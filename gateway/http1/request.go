@@ -87,6 +87,7 @@ func (c *clientConn) parseHead() verdict {
 	c.begin(n)
 	switch {
 	case sc.req.TargetForm == AuthorityForm:
+		c.req.close = true // what follows may be meant for the tunnel, so it must not be taken for a request
 		return c.refuse(replyConnect)
 	case c.opts.Limits.BodyBytes > 0 && sc.req.Length > c.opts.Limits.BodyBytes:
 		return c.refuse(replyBodyTooLarge)
