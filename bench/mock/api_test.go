@@ -327,7 +327,9 @@ func TestBadRequestsSayWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, _, body := f.do("POST", c.path, c.body)
-			var e struct{ Error struct{ Message, Type string } }
+			var e struct {
+				Error struct{ Message, Type string }
+			}
 			decode(t, body, &e)
 			if status != c.status || !strings.Contains(e.Error.Message, c.want) || e.Error.Type == "" {
 				t.Errorf("status %d: %s", status, body)

@@ -64,10 +64,11 @@ func (s *Server) calls(endpoint string, handle func(*call)) http.HandlerFunc {
 	}
 }
 
-// readBody reads the whole body, within the limit. Only then does net/http notice a client that leaves.
+// readBody reads the whole body, within the limit. Only then does net/http notice a client that leaves. MaxBytesReader is not
+// given the response, so a body that is a little too large does not cost the connection.
 func (c *call) readBody() bool {
 	limit := c.server.options.MaxBodyBytes
-	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, limit))
+	body, err := io.ReadAll(http.MaxBytesReader(nil, c.r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):

@@ -128,8 +128,8 @@ func (s *Server) faultsPage(w http.ResponseWriter, _ *http.Request) {
 
 // setFaultsPage answers POST /mock/faults with the faults as they are then.
 func (s *Server) setFaultsPage(w http.ResponseWriter, r *http.Request) {
-	const limit = 1 << 20
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	const limit = 64 << 10
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
 	if err != nil {
 		badRequest("faults", "cannot read the faults: %v", err).write(w)
 		return

@@ -8,7 +8,7 @@ const clearly = 1.2
 // saturated is the share of its core, in percent, above which a proxy counts as the limit of the throughput.
 const saturated = 90
 
-// disturbed is the share of the proxy's core, in percent, above which other processes may have changed the figures.
+// disturbed is the share of the proxy's core, in percent, above which what else ran there may have changed the figures.
 const disturbed = 5
 
 // findings says whether the figures can be trusted: whether the generator and the backend were the limit, and whether
@@ -119,6 +119,7 @@ func (r *report) foreignFinding() string {
 	if highest <= disturbed {
 		return ""
 	}
-	return fmt.Sprintf("DISTURBED: other processes took up to %.0f %% of the proxy's core (median over rounds; %s, %s). Ratios hold better than absolute figures.",
+	return fmt.Sprintf("DISTURBED: up to %.0f %% of the proxy's core went to something else than the proxy (median over rounds; %s, %s): "+
+		"other processes, or interrupts that no process is charged for. Ratios hold better than absolute figures.",
 		highest, where, who)
 }

@@ -259,8 +259,20 @@ func (g *generator) snapshot() (s snapshot, err error) {
 	return s, err
 }
 
+// A measurement without a whole window, or with nothing in it, does not count: its differences mean nothing.
+var (
+	errNoWindow    = errors.New("the load ended before the window did")
+	errEmptyWindow = errors.New("nothing came through in the window")
+)
+
 // settle puts what happened between the window's ends into the result.
 func (g *generator) settle() {
+	if !g.window.ended {
+		if g.result.Failures == 0 {
+			g.result.fail(errNoWindow)
+		}
+		return
+	}
 	first, last, r := &g.window.first, &g.window.last, &g.result
 	r.Requests, r.Events, r.Nanos = last.requests-first.requests, last.events-first.events, last.at-first.at
 	r.Proxy, r.Backend = last.proxy.since(first.proxy), last.backend.since(first.backend)
@@ -268,6 +280,10 @@ func (g *generator) settle() {
 	r.ProxyCore = coreTime{Busy: last.proxyCore.Busy - first.proxyCore.Busy, Total: last.proxyCore.Total - first.proxyCore.Total}
 	r.LoadCore = coreTime{Busy: last.loadCore.Busy - first.loadCore.Busy, Total: last.loadCore.Total - first.loadCore.Total}
 	r.P50, r.P99 = g.samples.quantile(0.50), g.samples.quantile(0.99)
+	// Held streams are meant to be silent.
+	if r.Requests+r.Events == 0 && r.Failures == 0 && g.spec.Shape != shapeHold {
+		r.fail(errEmptyWindow)
+	}
 }
 
 // finish waits for the answers that are still to come, so that a lost one is noticed, and settles the result.
@@ -286,8 +302,5 @@ func (g *generator) finish() error {
 		g.result.fail(fmt.Errorf("%d requests had no answer %v after the window", g.outstanding, drainTime))
 	}
 	g.settle()
-	if g.result.Requests == 0 && g.result.Failures == 0 {
-		g.result.fail(errors.New("no request was answered in the window"))
-	}
 	return nil
 }

@@ -65,7 +65,8 @@ func effort(ops count) []metric {
 	}
 }
 
-// foreignShare is the share of the proxy's core that went to anything else than the proxy.
+// foreignShare is the share of the proxy's core that went to anything else than the proxy: other processes, and interrupts that hit
+// an idle core, for which the kernel charges nobody. The core's time is sampled at each tick, so a few percent may be chance.
 func foreignShare(r loadResult) float64 {
 	core := over(float64(r.ProxyCore.Busy), r.ProxyCore.Total)
 	return max(0, core-over(float64(r.Proxy.CPU), r.Nanos))

@@ -45,7 +45,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	only := flags.String("only", "", "Measurements to make, separated by commas: json64, json4, paced, burst, latency, memory, limit; empty is all.")
 	proxies := flags.String("proxies", "", "Proxies to measure, separated by commas: direct, null, reverseproxy, haproxy, nginx, penstock; empty is all, penstock only with -penstock.")
 	flags.StringVar(&o.penstock, "penstock", "", "Path of the penstock binary.")
-	flags.StringVar(&o.out, "out", "bin/proxybench", "Folder for results: proxybench.json, proxybench.md and profiles.")
+	flags.StringVar(&o.out, "out", "bin/bench-proxy", "Folder for results: proxybench.json, proxybench.md and profiles.")
 	flags.BoolVar(&o.perf, "perf", false, "Also profiles each proxy once per measurement with perf, after the last round.")
 	flags.IntVar(&o.streams, "streams", 10000, "How many streams the memory measurement opens, where the limit of open files allows.")
 	flags.IntVar(&o.proxyCore, "proxy-core", runtime.NumCPU()-1, "CPU core that each proxy is pinned to.")

@@ -10,8 +10,9 @@ import (
 	"net/url"
 )
 
-// The reference proxies give the measurements a scale: relayTCP is the floor that any proxy written in Go stands on, as it does
-// nothing but copy; reverseProxy is what the standard library offers.
+// The reference proxies give the measurements a scale: relayTCP is what copying alone costs in Go in its plainest form, without
+// any HTTP; reverseProxy is what the standard library offers. relayTCP is no lower bound: its two goroutines for each connection
+// wake up more often than a proxy that handles a connection in one.
 
 // relayTCP copies bytes between each accepted connection and a new one to the backend, until the listener is closed.
 func relayTCP(listener net.Listener, backend string) error {

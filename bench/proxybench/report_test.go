@@ -81,7 +81,7 @@ func TestFindingsDoubtTheFigures(t *testing.T) {
 	r := sample(t, map[string][2]int64{nameDirect: {1, 1}, nameHAProxy: {10e6, 20e6}})
 	r.summarize()
 	notes := strings.Join(r.Notes, "\n")
-	for _, want := range []string{"NOT clearly more", "not all were the limit", "DISTURBED: other processes took up to 48 %"} {
+	for _, want := range []string{"NOT clearly more", "not all were the limit", "DISTURBED: up to 48 % of the proxy's core"} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("the notes lack %q:\n%s", want, notes)
 		}

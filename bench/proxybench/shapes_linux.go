@@ -77,11 +77,16 @@ func (g *generator) openLoop() error {
 	return g.finish()
 }
 
+// startSlack is how long connecting all paced streams may take before the first of them ends within the window, which makes the
+// measurement invalid.
+const startSlack = 500 * time.Millisecond
+
 // streams runs one stream on each connection. Bursts begin anew until the window ends; a paced stream lasts past it.
 func (g *generator) streams() error {
 	p := plan{Kind: g.spec.Kind, Interval: int(g.spec.Interval / time.Microsecond), Events: g.spec.Events, Streams: g.spec.Conns}
 	if p.Kind == kindPaced {
-		p.Events = int((g.spec.WarmUp+g.spec.Window)/g.spec.Interval) + 10
+		// The first stream starts before the last connection is there, and the window only after it.
+		p.Events = int((g.spec.WarmUp + g.spec.Window + startSlack) / g.spec.Interval)
 	}
 	for p.Index = range g.spec.Conns {
 		c, err := g.connect(p)
@@ -141,6 +146,10 @@ func (g *generator) readStream(c *client, at int64) {
 func (g *generator) streamEnded(c *client) {
 	if c.decoder.events != c.want {
 		g.fail(c, fmt.Errorf("a stream ended after %d of %d events", c.decoder.events, c.want))
+		return
+	}
+	if g.spec.Kind == kindPaced && !g.window.ended {
+		g.fail(c, errNoWindow)
 		return
 	}
 	g.requests++

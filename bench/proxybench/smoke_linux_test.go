@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,14 +80,48 @@ func TestLoadThroughRelay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			spec := common
 			c.set(&spec)
-			result, err := generate(spec)
-			if err != nil {
-				t.Fatal(err)
-			}
+			result := generateUnstarved(t, spec)
 			if result.Failures > 0 || !c.check(result) {
 				t.Errorf("got %+v", result)
 			}
 		})
+	}
+}
+
+// generateUnstarved runs the load, with ever longer windows while the machine is too busy for anything to happen in one.
+func generateUnstarved(t *testing.T, spec loadSpec) loadResult {
+	t.Helper()
+	for {
+		result, err := generate(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		starved := slices.ContainsFunc(result.Errors, func(e string) bool { return e == errEmptyWindow.Error() || e == errNoWindow.Error() })
+		if !starved || spec.Window > 5*time.Second {
+			return result
+		}
+		spec.Window *= 3
+	}
+}
+
+// TestLoadThatEndsEarlyIsInvalid lets every stream end long before the window does.
+func TestLoadThatEndsEarlyIsInvalid(t *testing.T) {
+	g := &generator{spec: loadSpec{Shape: shapeStream, Kind: kindPaced}, samples: newSamples(1), events: 10}
+	g.window.began, g.window.first.at = true, now()
+	g.settle()
+	if r := g.result; r.Failures != 1 || r.Errors[0] != errNoWindow.Error() || r.Events != 0 || r.Nanos != 0 {
+		t.Errorf("got %+v, want one failure and no figures", r)
+	}
+}
+
+func TestEmptyWindowIsInvalid(t *testing.T) {
+	for shape, want := range map[string]int{shapeClosed: 1, shapeStream: 1, shapeHold: 0} {
+		g := &generator{spec: loadSpec{Shape: shape}, samples: newSamples(1)}
+		g.window.began, g.window.ended, g.window.last.at = true, true, 1
+		g.settle()
+		if g.result.Failures != want {
+			t.Errorf("%s: %d failures, want %d", shape, g.result.Failures, want)
+		}
 	}
 }
 

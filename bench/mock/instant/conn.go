@@ -110,8 +110,8 @@ func (c *conn) answer(r *request, body []byte) error {
 	if r.path == pathUnknown {
 		return &failure{http.StatusNotFound, "there is nothing at this path for this method in instant mode"}
 	}
-	stream, usage, tokens := options(body, c.server.MaxTokens)
-	if tokens < 1 || tokens > maxTokens {
+	o := scan(body, c.server.MaxTokens)
+	if o.tokens < 1 || o.tokens > maxTokens {
 		return &failure{http.StatusBadRequest, "max_tokens must be 1 to " + strconv.Itoa(maxTokens)}
 	}
 	c.server.started.Add(1)
@@ -128,10 +128,10 @@ func (c *conn) answer(r *request, body []byte) error {
 		if r.path == pathCompletions {
 			shape = &t.completion
 		}
-		if stream {
-			err = c.stream(r, shape, tokens, prompt, usage)
+		if o.stream {
+			err = c.stream(r, shape, o.tokens, prompt, o.usage)
 		} else {
-			err = c.write(c.appendWhole(r, shape, tokens, prompt))
+			err = c.write(c.appendWhole(r, shape, o.tokens, prompt))
 		}
 	}
 	if err != nil {

@@ -141,30 +141,49 @@ func number(b []byte) (n, end int) {
 	return n, end
 }
 
-// value finds the value of a key of a JSON body, quotes included in the key; nil if there is none. It is a scan: a key of a nested
-// object is found as well. Text cannot be mistaken for a key, as quotes in it are escaped.
-func value(body []byte, key string) []byte {
+// options are what a body says about its answer.
+type options struct {
+	stream, usage bool
+	tokens        int
+}
+
+// scan finds the options in a JSON body without parsing it: it hops from quote to quote and looks for keys. Text cannot be mistaken
+// for a key, as quotes in it are escaped; a key of a nested object is taken as well.
+func scan(body []byte, defaultTokens int) (o options) {
+	o.tokens = defaultTokens
+	chosen := false // max_completion_tokens was given, which wins
 	for {
-		i := bytes.Index(body, []byte(key))
+		i := bytes.IndexByte(body, '"')
 		if i < 0 {
-			return nil
+			o.usage = o.usage && o.stream
+			return o
 		}
-		body = body[i+len(key):]
-		if v := bytes.TrimLeft(body, " \t\r\n"); len(v) > 0 && v[0] == ':' {
-			return bytes.TrimLeft(v[1:], " \t\r\n")
+		body = body[i:]
+		if v := value(body, `"stream"`); v != nil {
+			o.stream = bytes.HasPrefix(v, []byte("true"))
+		} else if v := value(body, `"include_usage"`); v != nil {
+			o.usage = bytes.HasPrefix(v, []byte("true"))
+		} else if v := value(body, `"max_completion_tokens"`); v != nil {
+			if n, _ := number(v); n >= 0 {
+				o.tokens, chosen = n, true
+			}
+		} else if v := value(body, `"max_tokens"`); v != nil && !chosen {
+			if n, _ := number(v); n >= 0 {
+				o.tokens = n
+			}
 		}
+		body = body[1:]
 	}
 }
 
-// options are what a body says about its answer.
-func options(body []byte, defaultTokens int) (stream, usage bool, tokens int) {
-	stream = bytes.HasPrefix(value(body, `"stream"`), []byte("true"))
-	usage = stream && bytes.HasPrefix(value(body, `"include_usage"`), []byte("true"))
-	tokens = defaultTokens
-	for _, key := range [...]string{`"max_completion_tokens"`, `"max_tokens"`} {
-		if n, _ := number(value(body, key)); n >= 0 {
-			return stream, usage, n
-		}
+// value is what follows the key that body starts with, quotes included in the key; nil if body does not start with it.
+func value(body []byte, key string) []byte {
+	if len(body) < len(key) || string(body[:len(key)]) != key {
+		return nil
 	}
-	return stream, usage, tokens
+	v := bytes.TrimLeft(body[len(key):], " \t\r\n")
+	if len(v) == 0 || v[0] != ':' {
+		return nil
+	}
+	return bytes.TrimLeft(v[1:], " \t\r\n")
 }
