@@ -104,7 +104,7 @@ func generateUnstarved(t *testing.T, spec loadSpec) loadResult {
 	}
 }
 
-// TestLoadThatEndsEarlyIsInvalid lets every stream end long before the window does.
+// TestLoadThatEndsEarlyIsInvalid settles a load whose streams have all ended while the window is still open.
 func TestLoadThatEndsEarlyIsInvalid(t *testing.T) {
 	g := &generator{spec: loadSpec{Shape: shapeStream, Kind: kindPaced}, samples: newSamples(1), events: 10}
 	g.window.began, g.window.first.at = true, now()
