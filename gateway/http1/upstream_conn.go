@@ -81,7 +81,9 @@ func (u *upstreamConn) poll() {
 func (u *upstreamConn) step(fd uintptr) bool {
 	if !u.sent {
 		u.sent = true
-		ok := u.send(socket.TryWrite(fd, u.out.head, u.out.body))
+		// The uploader began to write before the poll did, so the event of an early answer may be among the forgotten ones: read first.
+		streamed := len(u.out.head) == 0
+		ok := !streamed && u.send(socket.TryWrite(fd, u.out.head, u.out.body))
 		if ok && socket.ShortReadDrains && !u.gone.Load() {
 			return false
 		}
