@@ -144,6 +144,36 @@ func TestCloseCutsEverything(t *testing.T) {
 	}
 }
 
+func TestReplicaOnEveryAddressIsNamedByTheConnection(t *testing.T) {
+	for _, instant := range []bool{false, true} {
+		s, err := New(Options{Instant: instant})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp", ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Start(l); err != nil {
+			t.Fatal(err)
+		}
+		_, port, err := net.SplitHostPort(s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		r, err := client.Get("http://127.0.0.1:" + port + "/health")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+		if got, want := r.Header.Get("x-mock-replica"), "127.0.0.1:"+port; got != want {
+			t.Errorf("instant %v: x-mock-replica is %q, want %q", instant, got, want)
+		}
+		s.Close()
+	}
+}
+
 func TestStartErrors(t *testing.T) {
 	f := start(t, Options{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")

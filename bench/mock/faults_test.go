@@ -233,7 +233,7 @@ func TestDeathAndRevival(t *testing.T) {
 	idle, busy := f.dial(), f.dial()
 	busy.request(chatPath, longStream)
 	busy.until(`"role":"assistant"`)
-	f.faults(`{"kind":"death","for":"150ms"},{"kind":"status","status":429,"path":"/tokenize"}`)
+	f.faults(`{"kind":"death","for":"700ms"},{"kind":"status","status":429,"path":"/tokenize"}`)
 	if _, err := net.Dial("tcp", f.Addr()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a dead replica's port: %v", err)
 	}

@@ -37,7 +37,7 @@ func (s *Server) routes() http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 		defer s.work.Done()
-		w.Header().Set("x-mock-replica", s.Addr())
+		w.Header().Set("x-mock-replica", s.replicaName(r))
 		m.ServeHTTP(w, r)
 	})
 }

@@ -10,7 +10,7 @@
 //	GET  /mock/state, /mock/faults; POST /mock/faults
 //
 // Prompts count a token for every four bytes of text and one for each message. Every answer carries x-mock-replica, the address
-// of the replica.
+// of the replica: where it listens, or what the client connected to where it listens on every address.
 package mock
 
 import (
@@ -47,6 +47,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	address  string
+	name     string // the address, where it names one host; written before the first request
 	listener net.Listener
 	dead     bool
 	deaths   int64
@@ -103,8 +104,23 @@ func (s *Server) Start(l net.Listener) error {
 		return fmt.Errorf("cannot start a mock server twice: it serves on %s", s.address)
 	}
 	s.address = l.Addr().String()
+	if tcp, ok := l.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsUnspecified() {
+		s.name = s.address
+	}
+	if s.instant != nil {
+		s.instant.Replica = s.name
+	}
 	s.serve(l)
 	return nil
+}
+
+// replicaName is what answers on a connection name this replica.
+func (s *Server) replicaName(r *http.Request) string {
+	if s.name != "" {
+		return s.name
+	}
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return local.String()
 }
 
 // serve accepts on l in a goroutine. The caller holds the lock.
@@ -115,7 +131,6 @@ func (s *Server) serve(l net.Listener) {
 		defer s.work.Done()
 		var err error
 		if s.instant != nil {
-			s.instant.Replica = s.Addr()
 			err = s.instant.Serve(l)
 		} else {
 			err = s.http.Serve(trackedListener{l, &s.conns})

@@ -24,17 +24,22 @@ const (
 
 // conn is a connection and its buffers.
 type conn struct {
-	server *Server
-	net    net.Conn
-	space  []byte // what in is a window of
-	in     []byte // read and not yet consumed
-	body   []byte // a chunked request's body; the JSON of an answer
-	out    []byte
-	timer  *time.Timer
+	server  *Server
+	net     net.Conn
+	replica string // the header line that names the replica
+	space   []byte // what in is a window of
+	in      []byte // read and not yet consumed
+	body    []byte // a chunked request's body; the JSON of an answer
+	out     []byte
+	timer   *time.Timer
 }
 
 func newConn(s *Server, c net.Conn) *conn {
-	return &conn{server: s, net: c, space: make([]byte, 0, 4096)}
+	name := s.Replica
+	if name == "" {
+		name = c.LocalAddr().String()
+	}
+	return &conn{server: s, net: c, replica: "x-mock-replica: " + name + "\r\n", space: make([]byte, 0, 4096)}
 }
 
 // failure is an error that the client is told before the connection is closed.
@@ -164,16 +169,12 @@ func (c *conn) appendAnswer(b []byte, close bool, status int, kind string, body 
 	b = append(b, "\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(body)), 10)
 	b = append(b, "\r\n"...)
-	b = c.appendReplica(b)
+	b = append(b, c.replica...)
 	if close {
 		b = append(b, "Connection: close\r\n"...)
 	}
 	b = append(b, "\r\n"...)
 	return append(b, body...)
-}
-
-func (c *conn) appendReplica(b []byte) []byte {
-	return append(b, c.server.templates.replica...)
 }
 
 // write sends b and keeps its space for the next answer.

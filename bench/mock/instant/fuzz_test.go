@@ -37,7 +37,7 @@ func tapeServer() *Server {
 	s := newServer()
 	s.quit = make(chan struct{})
 	close(s.quit) // paced streams end at their first pause
-	s.templates = newTemplates(s.Model, s.Replica)
+	s.templates = newTemplates(s.Model)
 	return s
 }
 

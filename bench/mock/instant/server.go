@@ -17,7 +17,7 @@ import (
 
 // Server answers at once. Its exported fields are set before Serve and not changed after.
 type Server struct {
-	// Replica is the value of the x-mock-replica header of every answer.
+	// Replica is the value of the x-mock-replica header of every answer; empty is the address that the client connected to.
 	Replica string
 	// Model is the model that answers name.
 	Model string
@@ -67,7 +67,7 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	s.open = make(map[net.Conn]struct{})
 	s.quit = make(chan struct{})
-	s.templates = newTemplates(s.Model, s.Replica)
+	s.templates = newTemplates(s.Model)
 	s.mu.Unlock()
 	for {
 		c, err := l.Accept()

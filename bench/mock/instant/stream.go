@@ -9,7 +9,7 @@ import (
 // stream answers with a server-sent event for each token, at once or at the request's interval.
 func (c *conn) stream(r *request, s *shape, tokens, prompt int, usage bool) error {
 	b := append(c.out, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"...)
-	b = c.appendReplica(b)
+	b = append(b, c.replica...)
 	if r.close {
 		b = append(b, "Connection: close\r\n"...)
 	}

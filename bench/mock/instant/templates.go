@@ -8,7 +8,6 @@ import (
 
 // templates are the fixed parts of answers.
 type templates struct {
-	replica          string // header line
 	chat, completion shape
 	embedding        []byte // whole body
 	infer            []byte
@@ -28,7 +27,7 @@ const word = "the "
 
 var done = []byte("data: [DONE]\n\n")
 
-func newTemplates(model, replica string) *templates {
+func newTemplates(model string) *templates {
 	name, err := json.Marshal(model)
 	if err != nil {
 		panic("BUG: cannot encode a model's name: " + err.Error())
@@ -51,7 +50,6 @@ func newTemplates(model, replica string) *templates {
 		return s
 	}
 	return &templates{
-		replica: "x-mock-replica: " + replica + "\r\n",
 		chat: make("chatcmpl", "chat.completion.chunk", "chat.completion",
 			`{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}`,
 			`{"index":0,"delta":{"content":"`, `"},"logprobs":null,"finish_reason":`,
