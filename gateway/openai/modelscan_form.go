@@ -82,22 +82,44 @@ func (s *ModelScan) skipContent(body, delimiter []byte) {
 // endDelimiter takes what follows the boundary at pos: the line's end, or the dashes that end the form. If it is anything else,
 // this was no boundary.
 func (s *ModelScan) endDelimiter(body, delimiter []byte) State {
-	i := s.pos + len(delimiter)
-	if rest := body[i:]; len(rest) >= 2 && string(rest[:2]) == "--" {
+	from := s.pos + len(delimiter)
+	switch n, end := boundaryEnd(body[from:]); end {
+	case endsForm:
 		return Absent
-	}
-	for i < len(body) && (body[i] == ' ' || body[i] == '\t') && i-s.pos < len(delimiter)+maxPadding {
-		i++
-	}
-	switch rest := body[i:]; {
-	case len(rest) >= 2 && string(rest[:2]) == "\r\n":
-		s.step, s.pos = inHeaders, i // the CRLF is part of the empty line that ends a block without headers
-	case len(rest) == 0 || string(rest) == "\r" || string(rest) == "-":
-		// More is needed to tell.
-	default:
-		s.step, s.pos = inContent, i
+	case endsLine:
+		s.step, s.pos = inHeaders, from+n // the CRLF is part of the empty line that ends a block without headers
+	case endsNothing:
+		s.step, s.pos = inContent, from
 	}
 	return NeedMore
+}
+
+// boundaryKind says what the bytes behind a boundary make of it.
+type boundaryKind uint8
+
+const (
+	endUnknown  boundaryKind = iota // more bytes are needed to tell
+	endsLine                        // a part follows
+	endsForm                        // the form is over
+	endsNothing                     // it is no boundary, but content that begins like one
+)
+
+// boundaryEnd tells what rest makes of the boundary before it, and how much whitespace stands between that and the line's end.
+func boundaryEnd(rest []byte) (padding int, end boundaryKind) {
+	if len(rest) >= 2 && string(rest[:2]) == "--" {
+		return 0, endsForm
+	}
+	n := 0
+	for n < len(rest) && (rest[n] == ' ' || rest[n] == '\t') && n < maxPadding {
+		n++
+	}
+	switch rest = rest[n:]; {
+	case len(rest) >= 2 && string(rest[:2]) == "\r\n":
+		return n, endsLine
+	case len(rest) == 0, string(rest) == "\r", n == 0 && string(rest) == "-":
+		return n, endUnknown
+	}
+	return n, endsNothing
 }
 
 // endHeaders looks for the end of a part's header block.
@@ -123,13 +145,26 @@ func (s *ModelScan) endHeaders(body []byte) State {
 // endField looks for the end of the model's field.
 func (s *ModelScan) endField(body, delimiter []byte) State {
 	field := body[s.from:]
-	limit := maxField + len(delimiter)
-	end := bytes.Index(field[:min(len(field), limit)], delimiter)
-	switch {
-	case end >= 0:
-		s.Start, s.End = s.from, s.from+end
-		return Found
-	case len(field) >= limit:
+	for at := 0; ; {
+		end := bytes.Index(field[at:min(len(field), maxField+len(delimiter))], delimiter)
+		if end < 0 {
+			break
+		}
+		end += at
+		switch _, kind := boundaryEnd(field[end+len(delimiter):]); kind {
+		case endUnknown:
+			return NeedMore
+		case endsNothing:
+			at = end + len(delimiter)
+		default:
+			s.Start, s.End = s.from, s.from+end
+			return Found
+		}
+		if at > maxField {
+			return Invalid
+		}
+	}
+	if len(field) >= maxField+len(delimiter) {
 		return Invalid
 	}
 	return NeedMore
