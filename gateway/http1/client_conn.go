@@ -116,7 +116,7 @@ func (c *clientConn) serve(initial []byte) {
 		}
 		switch v {
 		case again:
-			c.unparsed = c.in != nil
+			c.unparsed = c.pipelined()
 			continue
 		case lingerIt:
 			c.linger()
@@ -260,7 +260,7 @@ func (c *clientConn) look() verdict {
 		c.unparsed = false
 		switch v := c.request(); v {
 		case again:
-			c.unparsed = c.in != nil
+			c.unparsed = c.pipelined()
 		case needMore:
 		default:
 			return v
@@ -268,6 +268,9 @@ func (c *clientConn) look() verdict {
 	}
 	return needMore
 }
+
+// pipelined reports whether bytes of a next request are here. An empty buffer must not count: it would start the clock of a head.
+func (c *clientConn) pipelined() bool { return c.in != nil && c.in.len() > 0 }
 
 // unload gives back what is not needed while waiting for the client.
 func (c *clientConn) unload() {
