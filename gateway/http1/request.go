@@ -200,10 +200,10 @@ func (c *clientConn) advance() verdict {
 		q.scanned += n
 		q.complete = done
 	}
+	q.bodyLen = q.scanned
 	if limit := c.opts.Limits.BodyBytes; limit > 0 && q.chunks.Data() > limit {
 		return c.refuse(replyBodyTooLarge)
 	}
-	q.bodyLen = q.scanned
 	return goOn
 }
 
