@@ -202,7 +202,9 @@ func (u *upstreamConn) PeerGone(bool) {
 // wherever it waits, is woken.
 func (u *upstreamConn) abort() {
 	u.up.srv.watcher.Forget(u.watch)
-	u.sock.Abort()
+	// Closing waits until the owner has left its step, where a client that takes no bytes may hold it up. The watcher and the sweeper,
+	// who have every other connection to look after, must not wait for that.
+	go u.sock.Abort()
 }
 
 // retire closes the connection after an exchange that ended well.
