@@ -3,7 +3,9 @@ package http1
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"sync"
@@ -200,7 +202,7 @@ func (up *Upstream) dial(ctx context.Context) (*upstreamConn, error) {
 	u.stepFn = u.step
 	u.state.Store(stateBusy)
 	if up.tls != nil {
-		t := tls.Client(tcp, up.tls)
+		t := tls.Client(tlsTransport{tcp}, up.tls)
 		if err := t.HandshakeContext(ctx); err != nil {
 			tcp.Close()
 			return nil, fmt.Errorf("cannot speak TLS with %s: %w", up.config.Address, err)
@@ -213,4 +215,19 @@ func (up *Upstream) dial(ctx context.Context) (*upstreamConn, error) {
 		return nil, fmt.Errorf("cannot watch the connection to %s: %w", up.config.Address, err)
 	}
 	return u, nil
+}
+
+// tlsTransport is a TCP connection beneath TLS, whose end is an error: crypto/tls takes a FIN between two records for the end of the
+// data, though anybody on the way can send one. A body that ends with its connection is complete only after TLS's own close_notify
+// (RFC 9112, section 9.8), which crypto/tls tells as io.EOF.
+type tlsTransport struct{ *net.TCPConn }
+
+var errNoCloseNotify = errors.New("the TLS connection ended without close_notify")
+
+func (t tlsTransport) Read(p []byte) (int, error) {
+	n, err := t.TCPConn.Read(p)
+	if err == io.EOF {
+		err = errNoCloseNotify
+	}
+	return n, err
 }
