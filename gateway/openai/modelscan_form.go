@@ -79,8 +79,8 @@ func (s *ModelScan) skipContent(body, delimiter []byte) {
 	s.step, s.pos = atDelimiter, s.pos+i
 }
 
-// endDelimiter takes what follows the boundary at pos: the line's end, or the dashes that end the form. If it is anything else,
-// this was no boundary.
+// endDelimiter takes what follows the boundary at pos: the line's end, or the dashes that end the form. Anything else is refused:
+// content must not hold the boundary (RFC 2046, section 5.1.1), and readers differ on what it is if it does.
 func (s *ModelScan) endDelimiter(body, delimiter []byte) State {
 	from := s.pos + len(delimiter)
 	switch n, end := boundaryEnd(body[from:]); end {
@@ -89,7 +89,7 @@ func (s *ModelScan) endDelimiter(body, delimiter []byte) State {
 	case endsLine:
 		s.step, s.pos = inHeaders, from+n // the CRLF is part of the empty line that ends a block without headers
 	case endsNothing:
-		s.step, s.pos = inContent, from
+		return Invalid
 	}
 	return NeedMore
 }
@@ -101,7 +101,7 @@ const (
 	endUnknown  boundaryKind = iota // more bytes are needed to tell
 	endsLine                        // a part follows
 	endsForm                        // the form is over
-	endsNothing                     // it is no boundary, but content that begins like one
+	endsNothing                     // neither: content that begins like a boundary
 )
 
 // boundaryEnd tells what rest makes of the boundary before it, and how much whitespace stands between that and the line's end.
@@ -142,32 +142,31 @@ func (s *ModelScan) endHeaders(body []byte) State {
 	return NeedMore
 }
 
-// endField looks for the end of the model's field.
+// endField looks for the end of the model's field. As with endDelimiter, a field that holds the boundary is refused.
 func (s *ModelScan) endField(body, delimiter []byte) State {
-	field := body[s.from:]
-	for at := 0; ; {
-		end := bytes.Index(field[at:min(len(field), maxField+len(delimiter))], delimiter)
-		if end < 0 {
-			break
-		}
-		end += at
-		switch _, kind := boundaryEnd(field[end+len(delimiter):]); kind {
-		case endUnknown:
-			return NeedMore
-		case endsNothing:
-			at = end + len(delimiter)
-		default:
-			s.Start, s.End = s.from, s.from+end
-			return Found
-		}
-		if at > maxField {
+	field, dashBoundary := body[s.from:], delimiter[2:]
+	if n := min(len(field), len(dashBoundary)); n > 0 && bytes.Equal(field[:n], dashBoundary[:n]) {
+		if n == len(dashBoundary) {
 			return Invalid
 		}
+		return NeedMore
 	}
-	if len(field) >= maxField+len(delimiter) {
+	limit := maxField + len(delimiter)
+	end := bytes.Index(field[:min(len(field), limit)], delimiter)
+	if end < 0 {
+		if len(field) >= limit {
+			return Invalid
+		}
+		return NeedMore
+	}
+	switch _, kind := boundaryEnd(field[end+len(delimiter):]); kind {
+	case endUnknown:
+		return NeedMore
+	case endsNothing:
 		return Invalid
 	}
-	return NeedMore
+	s.Start, s.End = s.from, s.from+end
+	return Found
 }
 
 // isModelField reports whether a part's header block is that of the field "model". A file of that name is not the field.

@@ -82,7 +82,7 @@ var scanTests = []struct {
 	{"form, quoted pair and semicolons", formType, "--XX\r\nContent-Disposition: form-data; x=\"a;\\\"name=no\"; name=\"mo\\del\"\r\n\r\nw\r\n--XX--", Found, "w"},
 	{"form, quoted boundary", `multipart/form-data; charset=utf-8; Boundary="X\X"`, "--XX\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nw\r\n--XX--", Found, "w"},
 	{"form, preamble and padding", formType, "hello\r\n--XX \t\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nw\r\n--XX--", Found, "w"},
-	{"form, preamble like a boundary", formType, "--XXa\r\n--XX\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nw\r\n--XX--", Found, "w"},
+	{"form, preamble like a boundary", formType, "--XXa\r\n--XX\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nw\r\n--XX--", Invalid, ""},
 	{"form, not the field", formType, "--XX\r\nContent-Disposition: form-data; name=\"models\"\r\n\r\nw\r\n--XX\r\n\r\nw\r\n--XX--", Absent, ""},
 	{"form, a file", formType, "--XX\r\nContent-Disposition: form-data; name=\"model\"; filename=\"x\"\r\n\r\nw\r\n--XX--", Absent, ""},
 	{"form, not form-data", formType, "--XX\r\nContent-Disposition: attachment; name=\"model\"\r\n\r\nw\r\n--XX--", Absent, ""},
