@@ -80,7 +80,12 @@ func (c *clientConn) sendInterim(h *ResponseHead) bool {
 	out := appendStatusLine(c.sc.out[:0], h)
 	out = h.AppendFields(out, skipLength)
 	out = append(out, "\r\n"...)
-	return c.write(out, nil) == nil
+	if c.write(out, nil) != nil {
+		c.resp.clientLost = true
+		c.resp.fail(dispatch.ClientGone)
+		return false
+	}
+	return true
 }
 
 func appendStatusLine(out []byte, h *ResponseHead) []byte {
