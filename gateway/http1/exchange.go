@@ -31,7 +31,7 @@ func (c *clientConn) exchange(stream bool) verdict {
 // attempt tries one endpoint. again says whether it is safe to send the request once more: no endpoint has begun it, and it is all there.
 func (c *clientConn) attempt(stream bool) (o dispatch.Outcome, again bool) {
 	up := c.x.Endpoint.Upstream.(*Upstream)
-	u := c.connect(up, stream)
+	u := c.connect(up, stream || c.x.Attempts > 1)
 	if u == nil {
 		if c.gone.Load() {
 			return dispatch.ClientGone, false
@@ -61,10 +61,10 @@ func (c *clientConn) attempt(stream bool) (o dispatch.Outcome, again bool) {
 }
 
 // connect returns a connection to the endpoint, nil if there is none to be had. A request whose body is streamed cannot be sent
-// twice, so it does not take the risk that an idle connection is stale.
+// twice, and one that is tried again has met a stale connection or none: these do not take the risk that an idle one is stale.
 func (c *clientConn) connect(up *Upstream, fresh bool) *upstreamConn {
 	if !fresh {
-		if u := up.get(c.shard, c.x.Started); u != nil {
+		if u := up.get(c.shard); u != nil {
 			return u
 		}
 	}

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -60,12 +61,11 @@ func TestUnsolicitedResponseIsNotTheNextOnes(t *testing.T) {
 	}{{"then closed", (*peer).close}, {"then half-closed", (*peer).closeWrite}, {"and left open", func(*peer) {}}} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			b, _, c := start(t, simple)
+			b, g, c := start(t, simple)
 			s := warm(b, c)
-			idle := time.After(time.Duration(stalePeek) + 20*time.Millisecond) // servers give up on a connection after seconds
 			s.send(timeout)
 			test.end(s)
-			<-idle
+			g.awaitUnasked()
 			c.send(post("/x", "{}"))
 			s = b.accept()
 			s.request()
@@ -75,6 +75,28 @@ func TestUnsolicitedResponseIsNotTheNextOnes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// awaitUnasked waits until what the backends sent without being asked has arrived on all idle connections, or these have been dropped.
+func (g *gateway) awaitUnasked() {
+	g.t.Helper()
+	for until := time.Now().Add(patience); time.Now().Before(until); runtime.Gosched() {
+		arrived := true
+		for _, up := range g.server.allUpstreams() {
+			for i := range up.shards {
+				s := &up.shards[i]
+				s.mu.Lock()
+				for _, u := range s.conns {
+					arrived = arrived && u.pending()
+				}
+				s.mu.Unlock()
+			}
+		}
+		if arrived {
+			return
+		}
+	}
+	g.t.Fatal("what the backend sent does not arrive")
 }
 
 func TestIdleConnectionsAreClosedInTime(t *testing.T) {

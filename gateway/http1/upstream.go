@@ -66,13 +66,9 @@ func (up *Upstream) Close() {
 	}
 }
 
-// stalePeek is for how long a connection may have been idle without being looked at before it is used. A server that gives up on
-// a connection says so with a FIN, which the watcher sees, but may have sent an answer before it (408 is common); such bytes must never
-// be taken for the answer to the next request.
-const stalePeek = int64(200 * time.Millisecond)
-
-// get returns an idle connection, nil if there is none.
-func (up *Upstream) get(shard uint32, now int64) *upstreamConn {
+// get returns an idle connection, nil if there is none. It looks at each before it hands it out: what an endpoint has sent without being
+// asked (408 before it closes, or a body where there can be none) must never be taken for the answer to the next request.
+func (up *Upstream) get(shard uint32) *upstreamConn {
 	if up.idle.Load() == 0 {
 		return nil
 	}
@@ -87,7 +83,7 @@ func (up *Upstream) get(shard uint32, now int64) *upstreamConn {
 			if !u.state.CompareAndSwap(stateIdle, stateBusy) {
 				continue // the watcher is closing it
 			}
-			if u.gone.Load() || now-u.idleSince > stalePeek && u.pending() {
+			if u.gone.Load() || u.pending() {
 				u.retire()
 				continue
 			}
@@ -199,7 +195,7 @@ func (up *Upstream) dial(ctx context.Context) (*upstreamConn, error) {
 		return nil, fmt.Errorf("cannot use the connection to %s: %w", up.config.Address, err)
 	}
 	u := &upstreamConn{up: up, conn: tcp, sock: sock}
-	u.stepFn = u.step
+	u.stepFn, u.peekFn = u.step, u.peek
 	u.state.Store(stateBusy)
 	if up.tls != nil {
 		t := tls.Client(tlsTransport{tcp}, up.tls)

@@ -26,7 +26,9 @@ type upstreamConn struct {
 	used      bool // it has carried a request before
 	sent      bool // the present request was written, or is being written by the uploader
 	wrote     bool // a byte of the present request may have reached the endpoint
+	unasked   bool // bytes were there before a request was sent
 	stepFn    func(fd uintptr) bool
+	peekFn    func(fd uintptr)
 	relay     relay
 	out       outgoing // the present request
 	buf       *buffer  // what was read and not consumed
@@ -185,11 +187,10 @@ func (u *upstreamConn) pause() {
 	}
 }
 
-// pending reports whether the endpoint sent something that nobody asked for.
-func (u *upstreamConn) pending() (yes bool) {
-	err := u.sock.Control(func(fd uintptr) { yes = socket.Pending(fd) })
-	return yes || err != nil
-}
+// pending reports whether the endpoint sent something that nobody asked for, or the connection has ended.
+func (u *upstreamConn) pending() bool { return u.sock.Control(u.peekFn) != nil || u.unasked }
+
+func (u *upstreamConn) peek(fd uintptr) { u.unasked = socket.Pending(fd) }
 
 // PeerGone is called by the watcher when the endpoint has half-closed or reset the connection.
 func (u *upstreamConn) PeerGone(bool) {
