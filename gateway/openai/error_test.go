@@ -59,3 +59,28 @@ func FuzzEscaped(f *testing.F) {
 		}
 	})
 }
+
+// FuzzAppendError checks that every error body is JSON whose fields read back.
+func FuzzAppendError(f *testing.F) {
+	f.Add(404, "model_not_found", "model \"x\" is not served", "model")
+	f.Add(503, "", "", "")
+	f.Add(-1, "\xff", "a\\\x00\n", "\u2028")
+	f.Fuzz(func(t *testing.T, status int, code, message, param string) {
+		body := AppendError([]byte("HTTP"), status, code, message, param)
+		var e officialError
+		if err := json.Unmarshal(body[len("HTTP"):], &e); err != nil {
+			t.Fatalf("cannot decode %q: %v", body, err)
+		}
+		if want := string([]rune(message)); e.Error.Message != want {
+			t.Errorf("got message %q, want %q", e.Error.Message, want)
+		}
+		for _, c := range []struct {
+			got  *string
+			want string
+		}{{e.Error.Code, code}, {e.Error.Param, param}} {
+			if (c.got == nil) != (c.want == "") || c.got != nil && *c.got != string([]rune(c.want)) {
+				t.Errorf("got %v, want %q", c.got, c.want)
+			}
+		}
+	})
+}

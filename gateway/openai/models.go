@@ -66,27 +66,44 @@ func (m *merger) addDocument(document []byte) error {
 	if len(document) > MaxModelsDocument {
 		return fmt.Errorf("it has %d bytes, more than %d", len(document), MaxModelsDocument)
 	}
-	var list modelList
+	var list map[string]json.RawMessage // a struct's fields would be found in any case
 	if err := json.Unmarshal(document, &list); err != nil {
 		return err
 	}
-	if list.Data == nil {
+	var data []json.RawMessage
+	if err := json.Unmarshal(list["data"], &data); err != nil || data == nil {
 		return errors.New(`it has no array "data"`)
 	}
 	var errs []error
-	for i, entry := range list.Data {
-		var id struct {
-			ID string `json:"id"`
-		}
-		if err := json.Unmarshal(entry, &id); err != nil || id.ID == "" {
-			errs = append(errs, fmt.Errorf(`data[%d] has no string "id"`, i))
+	nameless := 0
+	for i, entry := range data {
+		id := entryID(entry)
+		if id == "" {
+			if nameless++; nameless <= maxNamed {
+				errs = append(errs, fmt.Errorf(`data[%d] has no string "id"`, i))
+			}
 			continue
 		}
-		if err := m.add(id.ID, entry); err != nil {
+		if err := m.add(id, entry); err != nil {
 			return errors.Join(append(errs, err)...)
 		}
 	}
+	if nameless > maxNamed {
+		errs = append(errs, fmt.Errorf("so have %d more", nameless-maxNamed))
+	}
 	return errors.Join(errs...)
+}
+
+// maxNamed is how many entries without an id an error names one by one.
+const maxNamed = 8
+
+// entryID is the id of an entry of a model list, empty if it has none.
+func entryID(entry json.RawMessage) (id string) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(entry, &fields) != nil || json.Unmarshal(fields["id"], &id) != nil {
+		return ""
+	}
+	return id
 }
 
 func (m *merger) add(id string, entry json.RawMessage) error {

@@ -65,3 +65,15 @@ func TestMergeModelsIsBounded(t *testing.T) {
 		t.Errorf("got error %v", err)
 	}
 }
+
+func TestMergeModelsOfJunk(t *testing.T) {
+	_, err := MergeModels([][]byte{[]byte(`{"data":[` + strings.Repeat("0,", 100_000) + `0]}`)}, nil)
+	if err == nil || len(err.Error()) > 1000 || !strings.Contains(err.Error(), "so have 99993 more") {
+		t.Errorf("got an error of %d bytes, want a short one that counts the entries", len(err.Error()))
+	}
+	got, err := MergeModels([][]byte{[]byte(`{"object":7,"data":[{"id":"a","ID":"b"}]}`)}, []string{"a", "b"})
+	want := `{"object":"list","data":[{"id":"a","ID":"b"},{"id":"b","object":"model","created":0,"owned_by":"penstock"}]}`
+	if err != nil || string(got) != want {
+		t.Errorf("got %s, %v; want %s", got, err, want)
+	}
+}

@@ -1,6 +1,9 @@
 package openai
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+)
 
 func TestModelFromPath(t *testing.T) {
 	for path, want := range map[string]string{
@@ -17,4 +20,20 @@ func TestModelFromPath(t *testing.T) {
 			t.Errorf("%q: got %q, %v; want %q", path, got, ok, want)
 		}
 	}
+}
+
+// FuzzModelFromPath checks that a name is a part of the path that is never empty nor reaches into the query.
+func FuzzModelFromPath(f *testing.F) {
+	for _, p := range []string{"/v2/models/a/infer", "/v1/models/a/b:predict", "/v1/models/a/versions/1/metadata?x", "/v1/models/:predict", "/v2/models/stats"} {
+		f.Add([]byte(p))
+	}
+	f.Fuzz(func(t *testing.T, path []byte) {
+		model, ok := ModelFromPath(path)
+		if !ok {
+			return
+		}
+		if len(model) == 0 || bytes.IndexByte(model, '?') >= 0 || !bytes.HasPrefix(path[len("/v1/models/"):], model) {
+			t.Fatalf("%q: got %q", path, model)
+		}
+	})
 }

@@ -203,3 +203,29 @@ func FuzzUsageScan(f *testing.F) {
 		}
 	})
 }
+
+// FuzzUsageStream compares the scan of a stream of two documents with what encoding/json reads in them.
+func FuzzUsageStream(f *testing.F) {
+	for i, tt := range usageTests {
+		f.Add([]byte(tt.body), []byte(`{"usage":null}`), uint8(i))
+	}
+	f.Fuzz(func(t *testing.T, one, two []byte, step uint8) {
+		var stream strings.Builder
+		var want Usage
+		for _, document := range [][]byte{one, two} {
+			var line bytes.Buffer
+			if len(document) > maxUsage || bytes.Contains(document, []byte(`\u`)) || json.Compact(&line, document) != nil {
+				return
+			}
+			stream.WriteString("data: " + line.String() + "\n\n")
+			d := json.NewDecoder(&line)
+			d.UseNumber()
+			lastUsage(d, &want)
+		}
+		stream.WriteString("data: [DONE]\n\n")
+		got, events := usageOf(true, stream.String(), int(step)+1)
+		if got != want || events != 2 {
+			t.Fatalf("got %+v and %d events, want %+v and 2:\n%s", got, events, want, stream.String())
+		}
+	})
+}
