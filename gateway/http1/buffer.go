@@ -66,7 +66,8 @@ func (b *buffer) consume(n int) {
 type scratch struct {
 	req   RequestHead
 	resp  ResponseHead
-	out   []byte // the head that is being built
+	out   []byte // the request's head, on its way to the endpoint
+	down  []byte // heads and answers on their way to the client, which may be while out is still being sent
 	model []byte // the model's name, unescaped
 	plain []byte // the payload of a chunked body in which the model is looked for
 }
@@ -75,9 +76,12 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 func (s *scratch) release() {
 	s.req.Reset()
-	s.out, s.model = s.out[:0], s.model[:0]
+	s.out, s.down, s.model = s.out[:0], s.down[:0], s.model[:0]
 	if cap(s.plain) > hugeBuffer {
 		s.plain = nil
+	}
+	if cap(s.out) > hugeBuffer {
+		s.out = nil
 	}
 	s.plain = s.plain[:0]
 	scratches.Put(s)

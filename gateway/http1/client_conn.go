@@ -33,7 +33,8 @@ type clientConn struct {
 	readCut      atomic.Uint32                // why the reader was woken
 	phase        atomic.Uint32
 	deadline     atomic.Int64
-	bodyDeadline atomic.Int64
+	bodyDeadline atomic.Int64 // of the uploader's read
+	sendDeadline atomic.Int64 // of the uploader's write
 	dialing      atomic.Pointer[context.CancelFunc]
 
 	opts     *settings // as they were when the present request began
@@ -166,6 +167,10 @@ func (c *clientConn) poll() verdict {
 func (c *clientConn) stillAsked(err error) (yes bool) {
 	if !errors.Is(err, os.ErrDeadlineExceeded) || cut(c.readCut.Load()) != cutIdle || !c.unwake() {
 		return false
+	}
+	c.readCut.Store(uint32(cutNone))
+	if phase(c.phase.Load()) != phaseIdle {
+		return true // the sweeper looked just before a request began
 	}
 	room := c.room()
 	c.sock.Control(func(fd uintptr) {

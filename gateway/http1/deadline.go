@@ -84,6 +84,9 @@ func (c *clientConn) expire(now int64) {
 		c.interrupt(cutBodyTimeout)
 		c.sock.WakeReader()
 	}
+	if d := c.sendDeadline.Load(); d != 0 && now > d && c.sendDeadline.CompareAndSwap(d, 0) && phase(c.phase.Load()) == phaseNone {
+		c.interrupt(cutUpstreamTimeout)
+	}
 	d := c.deadline.Load()
 	if d == 0 || now <= d || !c.deadline.CompareAndSwap(d, 0) {
 		return

@@ -49,7 +49,7 @@ func (c *clientConn) refuse(reply *dispatch.Reply) verdict {
 	switch {
 	case err != nil:
 		return hangUp
-	case last:
+	case last || c.srv.closing.Load(): // Drain may have looked before finish
 		return lingerIt
 	}
 	return again
@@ -123,7 +123,7 @@ func (c *clientConn) answerCut() (verdict, bool) {
 
 // writeReply sends an answer of the gateway's own.
 func (c *clientConn) writeReply(r *dispatch.Reply, id []byte, minor uint8, last bool) error {
-	out := append(c.scratch().out[:0], "HTTP/1.1 "...)
+	out := append(c.scratch().down[:0], "HTTP/1.1 "...)
 	out = strconv.AppendInt(out, int64(r.Status), 10)
 	out = append(out, ' ')
 	out = append(out, http.StatusText(r.Status)...)
@@ -149,7 +149,7 @@ func (c *clientConn) writeReply(r *dispatch.Reply, id []byte, minor uint8, last 
 		out = append(out, r.Body...)
 		c.x.ResponseBytes = int64(len(r.Body))
 	}
-	c.scratch().out = out
+	c.scratch().down = out
 	return c.write(out, nil)
 }
 
@@ -171,8 +171,11 @@ func (c *clientConn) write(head, body []byte) error {
 
 // writeSlowly waits for a client that takes its bytes slowly, for as long as it may take none.
 func (c *clientConn) writeSlowly(head, body []byte) error {
-	before, until := c.phase.Load(), c.deadline.Load()
+	before, until, began := c.phase.Load(), c.deadline.Load(), dispatch.Now()
 	defer func() {
+		if until != 0 {
+			until += dispatch.Now() - began // the step before it is not to blame for the client's pause
+		}
 		c.phase.Store(before)
 		c.deadline.Store(until)
 	}()

@@ -220,7 +220,8 @@ func (c *clientConn) findModel() verdict {
 	q, x, sc := &c.req, &c.x, c.sc
 	if !q.wantModel {
 		if model, ok := openai.ModelFromPath(sc.req.Path); ok {
-			x.Request.Model, x.Request.ModelKnown = model, true
+			sc.model = append(sc.model[:0], model...) // the path moves with its buffer
+			x.Request.Model, x.Request.ModelKnown = sc.model, true
 			return goOn
 		}
 		if _, encoded := sc.req.Get(FieldContentEncoding); encoded && q.length != 0 {
@@ -254,7 +255,7 @@ func (c *clientConn) findModel() verdict {
 func (c *clientConn) holdMore(held int) verdict {
 	q := &c.req
 	limit := c.opts.Limits.HeldBodyBytes
-	if held >= limit {
+	if held >= limit || c.in.len()-q.headLen >= 2*limit+smallBuffer { // framing may be many times the payload
 		return c.refuse(replyModelTooDeep)
 	}
 	if q.expect && !q.continued {

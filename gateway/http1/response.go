@@ -77,7 +77,7 @@ func (c *clientConn) sendInterim(h *ResponseHead) bool {
 	if h.Status == 100 {
 		c.req.expect = false
 	}
-	out := appendStatusLine(c.sc.out[:0], h)
+	out := appendStatusLine(c.sc.down[:0], h)
 	out = h.AppendFields(out, skipLength)
 	out = append(out, "\r\n"...)
 	if c.write(out, nil) != nil {
@@ -110,7 +110,7 @@ func (c *clientConn) beginResponse(u *upstreamConn, headLen int) bool {
 	if r.dechunk = r.body.framing == framedByChunks && q.minor == 0; r.dechunk {
 		r.payload = new(ChunkScanner)
 	}
-	r.tillClose = r.body.framing == framedByClose || r.dechunk
+	r.tillClose = r.body.framing == framedByClose || r.dechunk || r.tunnel
 	r.closeDown = q.close || r.tillClose || r.tunnel || c.srv.draining.Load() || c.upload.running && !c.upload.complete.Load()
 	c.watchUsage(h)
 	head := c.responseHead(h)
@@ -145,7 +145,7 @@ var (
 // responseHead builds the head that the client gets.
 func (c *clientConn) responseHead(h *ResponseHead) []byte {
 	r, q := &c.resp, &c.req
-	out := appendStatusLine(c.sc.out[:0], h)
+	out := appendStatusLine(c.sc.down[:0], h)
 	skip := skipResponse
 	switch {
 	case r.dechunk:
@@ -155,7 +155,7 @@ func (c *clientConn) responseHead(h *ResponseHead) []byte {
 	}
 	out = appendEdited(out, &h.head, skip, &c.x.Route.ResponseEdit)
 	out = appendField(out, "x-request-id: ", c.x.RequestID)
-	if h.Chunked && !r.dechunk && (q.head || !h.NoBody) {
+	if h.Chunked && q.minor > 0 && (q.head || !h.NoBody) {
 		out = append(out, "Transfer-Encoding: chunked\r\n"...)
 	}
 	if c.opts.DebugHeaders {
@@ -172,7 +172,7 @@ func (c *clientConn) responseHead(h *ResponseHead) []byte {
 		out = append(out, "Connection: keep-alive\r\n"...)
 	}
 	out = append(out, "\r\n"...)
-	c.sc.out = out
+	c.sc.down = out
 	return out
 }
 
@@ -185,14 +185,13 @@ func (c *clientConn) relayBody(u *upstreamConn, head []byte) bool {
 	}
 	n, done, bad := r.body.take(u.buf.bytes(), usage)
 	body := u.buf.bytes()[:n]
-	now := dispatch.Now()
 	var err error
 	switch {
 	case r.dechunk:
 		err = c.writeDechunked(head, body)
 	case len(head) > 0 && len(body) <= joinBytes:
 		head = append(head, body...)
-		c.sc.out = head
+		c.sc.down = head
 		err = c.write(head, nil)
 	default:
 		err = c.write(head, body)
@@ -201,6 +200,7 @@ func (c *clientConn) relayBody(u *upstreamConn, head []byte) bool {
 		r.clientLost = true
 		return r.fail(dispatch.ClientGone)
 	}
+	now := dispatch.Now()
 	c.x.ResponseBytes += int64(len(body))
 	if len(body) > 0 {
 		if c.x.FirstToken == 0 {
@@ -281,6 +281,15 @@ func (c *clientConn) slim() {
 	if c.in.start+c.req.headLen+c.req.bodyLen < c.in.end {
 		return // a pipelined request follows
 	}
+	c.keepNames()
+	c.x.Request.Header = nil
+	c.in.release()
+	c.in = nil
+	c.dropScratch()
+}
+
+// keepNames copies what the access log and the gateway's own answers will want, before the request's buffer is released.
+func (c *clientConn) keepNames() {
 	x := &c.x
 	keep := c.keep[:0]
 	for _, p := range [...]*[]byte{&x.Request.Method, &x.Request.Path, &x.Request.Host, &x.Request.Model, &x.RequestID} {
@@ -289,8 +298,4 @@ func (c *clientConn) slim() {
 		*p = keep[n:len(keep):len(keep)]
 	}
 	c.keep = keep
-	x.Request.Header = nil
-	c.in.release()
-	c.in = nil
-	c.dropScratch()
 }

@@ -14,6 +14,9 @@ func (c *clientConn) tunnel(u *upstreamConn) {
 	c.tunnelling.Store(true)
 	early := c.in.bytes()[c.req.headLen+c.req.bodyLen:]
 	up := &c.upload
+	if up.running {
+		<-up.done // the endpoint answered before it had the whole head
+	}
 	up.begin(true)
 	c.arm(phaseStream, dispatch.Now(), c.times.stream)
 	go func() {

@@ -80,7 +80,7 @@ func (c *clientConn) uploadAll(u *upstreamConn, out outgoing) {
 	up := &c.upload
 	up.copy.add(out.head)
 	up.copy.add(out.body)
-	if u.write(out) != nil {
+	if c.send(u, out) != nil {
 		return
 	}
 	b := getBuffer(largeBuffer)
@@ -101,7 +101,7 @@ func (c *clientConn) uploadAll(u *upstreamConn, out outgoing) {
 			up.tail.end = copy(up.tail.b, b.b[used:n])
 		}
 		up.copy.add(piece)
-		if u.write(outgoing{head: piece}) != nil {
+		if c.send(u, outgoing{head: piece}) != nil {
 			return
 		}
 	}
@@ -109,6 +109,15 @@ func (c *clientConn) uploadAll(u *upstreamConn, out outgoing) {
 	if c.phase.CompareAndSwap(uint32(phaseNone), uint32(phaseResponse)) && c.times.response > 0 {
 		c.deadline.Store(dispatch.Now() + c.times.response)
 	}
+}
+
+// send sends a piece of a streamed body. While no response has begun, nothing else bounds for how long an endpoint may take no bytes.
+func (c *clientConn) send(u *upstreamConn, o outgoing) error {
+	if c.times.response > 0 {
+		c.sendDeadline.Store(dispatch.Now() + c.times.response)
+		defer c.sendDeadline.Store(0)
+	}
+	return u.write(o)
 }
 
 // readBody reads more of the body, within the time that a client may pause.
@@ -187,11 +196,13 @@ func (c *clientConn) reframe(p []byte) (used int, piece []byte, done bool, err e
 // endUpload waits until the uploader has ended. If the response is over before the body is, it is made to stop.
 func (c *clientConn) endUpload() {
 	up := &c.upload
-	if !up.complete.Load() {
+	unfinished := !up.complete.Load()
+	if unfinished {
 		up.stopping.Store(true)
 		c.sock.WakeReader()
 	}
-	if !up.over.Load() || !c.resp.complete {
+	// Half a request must never stay on a connection that somebody else gets.
+	if unfinished || !up.over.Load() || !c.resp.complete {
 		c.interrupt(cutNone) // wakes it from a write that the endpoint does not take
 	}
 	<-up.done
@@ -202,6 +213,7 @@ func (c *clientConn) endUpload() {
 	// What was held of the request went out with the rest of it: the next request begins with the tail.
 	c.x.RequestBytes += int64(c.req.bodyLen) + up.sent
 	if c.in != nil {
+		c.keepNames()
 		c.in.release()
 	}
 	c.in, up.tail, up.copy = up.tail, nil, nil

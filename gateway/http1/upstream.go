@@ -205,7 +205,9 @@ func (up *Upstream) dial(ctx context.Context) (*upstreamConn, error) {
 		}
 		u.conn, u.secure = t, true
 	}
-	err = sock.Control(func(fd uintptr) { u.watch, err = up.srv.watcher.Watch(fd, u) })
+	if cerr := sock.Control(func(fd uintptr) { u.watch, err = up.srv.watcher.Watch(fd, u) }); cerr != nil {
+		err = cerr
+	}
 	if err != nil {
 		tcp.Close()
 		return nil, fmt.Errorf("cannot watch the connection to %s: %w", up.config.Address, err)

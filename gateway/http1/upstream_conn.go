@@ -29,6 +29,7 @@ type upstreamConn struct {
 	unasked   bool // bytes were there before a request was sent
 	stepFn    func(fd uintptr) bool
 	peekFn    func(fd uintptr)
+	probe     [1]byte
 	relay     relay
 	out       outgoing // the present request
 	buf       *buffer  // what was read and not consumed
@@ -114,7 +115,9 @@ func (u *upstreamConn) step(fd uintptr) bool {
 }
 
 func (u *upstreamConn) roundTripSecure() {
-	if len(u.out.head)+len(u.out.body) > smallBuffer {
+	if len(u.out.head) == 0 {
+		// The uploader writes, and holds the connection's write lock while the endpoint takes nothing.
+	} else if len(u.out.head)+len(u.out.body) > smallBuffer {
 		u.relay.sendRest(u, u.out) // a long write could block while the endpoint waits for its answer to be read
 	} else if _, err := u.conn.Write(u.out.head); err == nil && len(u.out.body) > 0 {
 		u.conn.Write(u.out.body) // a failed write shows in the read that follows
@@ -188,7 +191,18 @@ func (u *upstreamConn) pause() {
 }
 
 // pending reports whether the endpoint sent something that nobody asked for, or the connection has ended.
-func (u *upstreamConn) pending() bool { return u.sock.Control(u.peekFn) != nil || u.unasked }
+func (u *upstreamConn) pending() bool {
+	return u.sock.Control(u.peekFn) != nil || u.unasked || u.secure && u.holdsRecords()
+}
+
+// holdsRecords reports whether the TLS connection has read more records than were asked of it, which the socket does not show. A read
+// whose time is over returns what is there already, and waits for nothing.
+func (u *upstreamConn) holdsRecords() bool {
+	u.sock.WakeReader()
+	n, err := u.conn.Read(u.probe[:])
+	u.sock.Rest()
+	return n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || u.gone.Load() // the watcher's own call may have been taken back
+}
 
 func (u *upstreamConn) peek(fd uintptr) { u.unasked = socket.Pending(fd) }
 
