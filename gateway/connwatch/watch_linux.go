@@ -72,7 +72,7 @@ func (w *Watcher) dispatch(fd uintptr, events []syscall.EpollEvent) (more bool) 
 	}
 	for _, ev := range events[:n] {
 		if p := w.table.get(Token{ev.Fd, ev.Pad}); p != nil {
-			p.PeerGone(ev.Events&(syscall.EPOLLHUP|syscall.EPOLLERR) != 0)
+			p.PeerGone(ev.Events&syscall.EPOLLERR != 0) // EPOLLHUP alone is a FIN from both sides
 		}
 	}
 	return int(n) == len(events)

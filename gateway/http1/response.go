@@ -117,6 +117,7 @@ func (c *clientConn) beginResponse(u *upstreamConn, headLen int) bool {
 	u.buf.consume(headLen)
 	r.sent = true
 	if r.tunnel {
+		c.tunnelling.Store(true) // before the client can half-close its side
 		c.write(head, nil)
 		return true
 	}

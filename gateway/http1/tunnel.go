@@ -11,7 +11,6 @@ import (
 // tunnel relays bytes both ways after 101 Switching Protocols, until both sides have ended. A side that half-closes ends its direction
 // only; any other error, or silence for longer than is allowed, ends both.
 func (c *clientConn) tunnel(u *upstreamConn) {
-	c.tunnelling.Store(true)
 	early := c.in.bytes()[c.req.headLen+c.req.bodyLen:]
 	up := &c.upload
 	if up.running {
@@ -24,14 +23,17 @@ func (c *clientConn) tunnel(u *upstreamConn) {
 		up.complete.Store(true)
 		up.end()
 	}()
-	ok := c.tunnelDown(u)
-	if !ok {
+	o := c.tunnelDown(u)
+	if o != dispatch.Completed {
+		if !c.interrupted(&c.resp) {
+			c.resp.fail(o) // first of all: being woken makes the other direction fail, too
+		}
 		c.interrupt(cutNone)
 		c.sock.Wake()
 	}
 	<-up.done
 	up.running = false
-	c.resp.complete = ok && up.sent >= 0
+	c.resp.complete = o == dispatch.Completed && up.sent >= 0
 	c.resp.closeUp, c.resp.closeDown = true, true
 	c.x.RequestBytes += max(up.sent, 0)
 	if !c.resp.complete && !c.interrupted(&c.resp) {
@@ -46,9 +48,11 @@ func (c *clientConn) tunnelUp(u *upstreamConn, early []byte) {
 	up.sent = int64(len(early))
 	b := getBuffer(smallBuffer)
 	defer b.release()
+	why := cutNone // a failed write is the endpoint's fault
 	for err == nil {
 		var n int
 		if n, err = c.read(b.b); n == 0 && err != nil {
+			why = cutClient
 			break
 		}
 		c.touch()
@@ -57,12 +61,12 @@ func (c *clientConn) tunnelUp(u *upstreamConn, early []byte) {
 	}
 	if !isEOF(err) || closeWrite(u.conn) != nil {
 		up.sent = -1
-		c.interrupt(cutClient)
+		c.interrupt(why)
 	}
 }
 
-// tunnelDown relays what the endpoint sends, and reports whether that ended without an error.
-func (c *clientConn) tunnelDown(u *upstreamConn) bool {
+// tunnelDown relays what the endpoint sends, and says how that ended.
+func (c *clientConn) tunnelDown(u *upstreamConn) dispatch.Outcome {
 	var err error
 	if u.buf == nil {
 		u.buf = getBuffer(smallBuffer)
@@ -70,7 +74,7 @@ func (c *clientConn) tunnelDown(u *upstreamConn) bool {
 	for {
 		if n := u.buf.len(); n > 0 {
 			if c.write(u.buf.bytes(), nil) != nil {
-				return false
+				return dispatch.ClientGone
 			}
 			c.x.ResponseBytes += int64(n)
 			u.buf.consume(n)
@@ -78,8 +82,14 @@ func (c *clientConn) tunnelDown(u *upstreamConn) bool {
 		}
 		var n int
 		n, err = u.read(u.buf.free())
-		if n == 0 && err != nil {
-			return isEOF(err) && closeWrite(c.conn) == nil
+		switch {
+		case n == 0 && isEOF(err):
+			if closeWrite(c.conn) != nil {
+				return dispatch.ClientGone
+			}
+			return dispatch.Completed
+		case n == 0 && err != nil:
+			return dispatch.UpstreamBroken
 		}
 		u.buf.end += n
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"syscall"
 	"testing"
+
+	"github.com/penstock/penstock/gateway/dispatch"
 )
 
 // A tunnel's bytes have no end of their own: how the connection ends is all that tells a client whether it got everything.
@@ -32,7 +34,7 @@ func TestTunnelThatBreaksOffIsReset(t *testing.T) {
 			if err := c.closed(); !errors.Is(err, syscall.ECONNRESET) {
 				t.Errorf("the client's connection ended with %v, want a reset", err)
 			}
-			g.await(1)
+			g.wantEnded(0, dispatch.UpstreamBroken, 101)
 		})
 	}
 }

@@ -3,6 +3,8 @@ package http1
 import (
 	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/gateway/dispatch"
 )
 
 // A head that is too long for one write is sent by the goroutine that later relays the client's direction: the end of the first task
@@ -26,5 +28,5 @@ func TestLongHeadOfATunnelOverTLS(t *testing.T) {
 	}
 	c.close()
 	s.closed()
-	g.await(1)
+	g.wantEnded(0, dispatch.Completed, 101)
 }
