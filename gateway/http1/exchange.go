@@ -49,7 +49,7 @@ func (c *clientConn) attempt(stream bool) (o dispatch.Outcome, again bool) {
 		c.stream(u, out)
 		out = outgoing{}
 	} else {
-		c.arm(phaseResponse, c.x.Started, c.times.response)
+		c.arm(phaseResponse, dispatch.Now(), c.times.response)
 	}
 	u.roundTrip(c, out)
 	if c.resp.tunnel {
