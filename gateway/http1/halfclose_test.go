@@ -89,6 +89,7 @@ func TestHalfCloseOfAnIdleClientEndsItsConnection(t *testing.T) {
 func TestDrainClosesIdleClients(t *testing.T) {
 	b, g, idle := start(t, simple)
 	s := warm(b, idle)
+	g.await(1) // only then is the upstream connection free for the next client
 	busy := g.dial()
 	busy.send(getRequest)
 	s.head()
