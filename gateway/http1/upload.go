@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock/penstock/gateway/dispatch"
 )
@@ -193,6 +194,22 @@ func (c *clientConn) reframe(p []byte) (used int, piece []byte, done bool, err e
 	return used, out, done, err
 }
 
+// lastWrite is how long the uploader's last write may take to return after the response to it is over. Without it a busy machine would
+// throw away a connection in good order.
+const lastWrite = 10 * time.Millisecond
+
+// endsWithin reports whether the uploader ends by itself in time; its token is taken then.
+func (up *upload) endsWithin(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-up.done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
 // endUpload waits until the uploader has ended. If the response is over before the body is, it is made to stop.
 func (c *clientConn) endUpload() {
 	up := &c.upload
@@ -201,11 +218,14 @@ func (c *clientConn) endUpload() {
 		up.stopping.Store(true)
 		c.sock.WakeReader()
 	}
+	ended := !unfinished && c.resp.complete && up.endsWithin(lastWrite)
 	// Half a request must never stay on a connection that somebody else gets.
 	if unfinished || !up.over.Load() || !c.resp.complete {
 		c.interrupt(cutNone) // wakes it from a write that the endpoint does not take
 	}
-	<-up.done
+	if !ended {
+		<-up.done
+	}
 	up.running = false
 	if !up.streamed {
 		return
