@@ -25,12 +25,18 @@ var allowed = map[string][]string{
 	"gateway/openai":    {},
 	"gateway/route":     {},
 	"gateway/dispatch":  {"balancer", "config", "gateway/openai", "gateway/route"},
-	"gateway/http1":     {"config", "gateway/connwatch", "gateway/dispatch", "gateway/openai", "gateway/route", "gateway/socket"},
-	"gateway":           {"balancer", "config", "discovery", "health"},
-	"bench/engine":      {},
-	"bench/mock":        {"bench/engine"},
-	"bench/proxybench":  {},
-	"cmd/penstock":      {"config", "gateway", "bench", "balancer", "discovery"},
+	"gateway/bridge":    {"gateway/dispatch"},
+	"gateway/field":     {},
+	"gateway/identity":  {},
+	"gateway/http1": {"config", "gateway/bridge", "gateway/connwatch", "gateway/dispatch", "gateway/field", "gateway/identity", "gateway/openai",
+		"gateway/route", "gateway/socket"},
+	"gateway/http2": {"config", "gateway/bridge", "gateway/connwatch", "gateway/dispatch", "gateway/field", "gateway/grpc", "gateway/identity",
+		"gateway/openai", "gateway/route", "gateway/socket"},
+	"gateway":          {"balancer", "config", "discovery", "health"},
+	"bench/engine":     {},
+	"bench/mock":       {"bench/engine"},
+	"bench/proxybench": {},
+	"cmd/penstock":     {"config", "gateway", "bench", "balancer", "discovery"},
 }
 
 // banned are imports from elsewhere that only the listed packages (and those below them) may have, and why.
@@ -46,7 +52,8 @@ var banned = []struct {
 }
 
 // engines never import what only the gateway around them may.
-var engines = []string{"gateway/http1", "gateway/http2", "gateway/dispatch", "gateway/route", "gateway/openai", "gateway/connwatch", "gateway/socket"}
+var engines = []string{"gateway/http1", "gateway/http2", "gateway/bridge", "gateway/dispatch", "gateway/route", "gateway/openai", "gateway/field",
+	"gateway/identity", "gateway/connwatch", "gateway/socket"}
 
 func TestImportDirections(t *testing.T) {
 	for pkg, imports := range projectImports(t) {

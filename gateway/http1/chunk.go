@@ -1,6 +1,10 @@
 package http1
 
-import "math"
+import (
+	"math"
+
+	"github.com/penstock/penstock/gateway/field"
+)
 
 // ChunkScanner follows a chunked body (RFC 9112 7.1) as it goes by: where chunks' data lies and where the message ends, after its
 // trailers. The zero value is ready for a body. It keeps no bytes, so the body can be forwarded as it is while it arrives; bytes that
@@ -214,7 +218,7 @@ func (s *ChunkScanner) step(c byte) fault {
 		switch {
 		case c == '\r':
 			s.state = chunkSizeLF
-		case byteClasses[c]&classText == 0:
+		case field.Classes[c]&field.ClassText == 0:
 			if c == '\n' {
 				return faultBareLF
 			}

@@ -1,12 +1,14 @@
 package http1
 
+import "github.com/penstock/penstock/gateway/field"
+
 // trailerLine is what a ChunkScanner keeps of the trailers: enough to check a line's name when its colon comes, wherever the line was
 // cut up when it arrived.
 type trailerLine struct {
 	bytes      int
 	fields     int
-	nameLength int                // of the line's name, however long
-	name       [maxFieldName]byte // the line's name as far as it fits
+	nameLength int                      // of the line's name, however long
+	name       [field.LongestKnown]byte // the line's name as far as it fits
 }
 
 // stepTrailer goes over a byte of the trailers, or of the last line.
@@ -55,7 +57,7 @@ func (s *ChunkScanner) stepTrailer(c byte) fault {
 // stepTrailerName goes over a byte of a trailer's name, or the colon after it.
 func (s *ChunkScanner) stepTrailerName(c byte) fault {
 	t := &s.trailer
-	if byteClasses[c]&classToken != 0 {
+	if field.Classes[c]&field.ClassToken != 0 {
 		if t.nameLength < len(t.name) {
 			t.name[t.nameLength] = c
 		}
@@ -66,16 +68,11 @@ func (s *ChunkScanner) stepTrailerName(c byte) fault {
 	if c != ':' || t.nameLength == 0 {
 		return nameFault(c, t.nameLength == 0)
 	}
-	if t.nameLength <= len(t.name) && forbiddenTrailer(t.name[:t.nameLength]) {
+	if t.nameLength <= len(t.name) && !field.MayTrail(t.name[:t.nameLength]) {
 		return faultTrailerName
 	}
 	s.state = trailerValue
 	return noFault
-}
-
-// forbiddenTrailer reports whether a name of token characters is one that may not come in trailers: see maskLate.
-func forbiddenTrailer(name []byte) bool {
-	return maskLate>>(fieldID(name)&63)&1 == 0 || isLookalike(name)
 }
 
 func orDefault(limit, otherwise int) int {

@@ -1,9 +1,9 @@
 package http1
 
 import (
-	"net/netip"
 	"strconv"
 
+	"github.com/penstock/penstock/gateway/field"
 	"github.com/penstock/penstock/gateway/route"
 )
 
@@ -15,9 +15,9 @@ type outgoing struct{ head, body []byte }
 
 // always are the fields that the gateway writes itself, whoever sent them.
 var (
-	skipAlways    = NewFieldSet(FieldXRequestID, FieldXForwardedFor, FieldXForwardedProto, FieldXForwardedHost)
-	skipUntrusted = NewFieldSet(FieldXRequestID, FieldXForwardedFor, FieldXForwardedProto, FieldXForwardedHost,
-		FieldXForwardedPort, FieldXRealIP, FieldForwarded)
+	skipAlways    = NewFieldSet(field.XRequestID, field.XForwardedFor, field.XForwardedProto, field.XForwardedHost)
+	skipUntrusted = NewFieldSet(field.XRequestID, field.XForwardedFor, field.XForwardedProto, field.XForwardedHost,
+		field.XForwardedPort, field.XRealIP, field.Forwarded)
 )
 
 // outgoing builds the request that is sent upstream. What has arrived of the body goes with the head; the rest is streamed.
@@ -35,7 +35,7 @@ func (c *clientConn) outgoing() outgoing {
 	out = append(out, " HTTP/1.1\r\n"...)
 	switch {
 	case h.Authority != nil:
-		skip.Add(FieldHost)
+		skip.Add(field.Host)
 		out = appendField(out, "Host: ", h.Authority)
 	case h.HostField < 0: // HTTP/1.0 may leave it out, HTTP/1.1 may not
 		out = append(out, "Host: "...)
@@ -43,10 +43,10 @@ func (c *clientConn) outgoing() outgoing {
 		out = append(out, "\r\n"...)
 	}
 	if !q.expect || q.complete {
-		skip.Add(FieldExpect)
+		skip.Add(field.Expect)
 	}
 	if q.aliased {
-		skip.Add(FieldContentLength)
+		skip.Add(field.ContentLength)
 	}
 	out = appendEdited(out, &h.head, &skip, &x.Route.RequestEdit)
 	out = c.appendForwarding(out, trusted)
@@ -136,18 +136,6 @@ func appendEdited(dst []byte, h *head, skip *FieldSet, edit *route.HeaderEdit) [
 	return append(dst, edit.Lines...)
 }
 
-// trusted reports whether the peer's forwarding headers are kept.
-func (c *clientConn) trusted() bool { return c.isTrusted(c.remote) }
-
-func (c *clientConn) isTrusted(a netip.Addr) bool {
-	for _, p := range c.opts.TrustedProxies {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
-
 // appendForwarding appends x-request-id and the X-Forwarded-* fields.
 func (c *clientConn) appendForwarding(out []byte, trusted bool) []byte {
 	h, r := &c.sc.req, &c.x.Request
@@ -155,7 +143,7 @@ func (c *clientConn) appendForwarding(out []byte, trusted bool) []byte {
 	out = append(out, "x-forwarded-for: "...)
 	if trusted {
 		for i := range h.Fields {
-			if f := &h.Fields[i]; f.ID == FieldXForwardedFor && !f.Hop {
+			if f := &h.Fields[i]; f.ID == field.XForwardedFor && !f.Hop {
 				out = append(out, h.Value(f)...)
 				out = append(out, ", "...)
 			}
@@ -163,7 +151,7 @@ func (c *clientConn) appendForwarding(out []byte, trusted bool) []byte {
 	}
 	out = c.remote.AppendTo(out)
 	out = append(out, "\r\nx-forwarded-proto: "...)
-	if proto, ok := h.Get(FieldXForwardedProto); ok && trusted {
+	if proto, ok := h.Get(field.XForwardedProto); ok && trusted {
 		out = append(out, proto...)
 	} else if c.secure {
 		out = append(out, "https"...)
@@ -171,7 +159,7 @@ func (c *clientConn) appendForwarding(out []byte, trusted bool) []byte {
 		out = append(out, "http"...)
 	}
 	out = append(out, "\r\nx-forwarded-host: "...)
-	if host, ok := h.Get(FieldXForwardedHost); ok && trusted {
+	if host, ok := h.Get(field.XForwardedHost); ok && trusted {
 		out = append(out, host...)
 	} else {
 		out = append(out, r.Host...)

@@ -3,6 +3,8 @@ package http1
 import (
 	"bytes"
 	"slices"
+
+	"github.com/penstock/penstock/gateway/field"
 )
 
 // HeadLimits bounds a head. A zero field takes its value from DefaultHeadLimits.
@@ -109,11 +111,11 @@ func (h *head) parseFields(b []byte, limit int) (int, fault) {
 
 		i = indexColon(b, pos)
 		nameEnd := i
-		id := FieldUnknown
+		id := field.Unknown
 		if i < len(b) {
-			id = fieldID(b[pos:i])
+			id = field.Of(b[pos:i])
 		}
-		if id == FieldUnknown {
+		if id == field.Unknown {
 			if f := checkName(b, pos, i); f != noFault {
 				return 0, f
 			}
@@ -127,7 +129,7 @@ func (h *head) parseFields(b []byte, limit int) (int, fault) {
 			i++
 		}
 		value := i
-		i = skipText(b, i)
+		i = field.SkipText(b, i)
 		if i == len(b) {
 			break
 		}
@@ -160,7 +162,7 @@ func (h *head) parseFields(b []byte, limit int) (int, fault) {
 		f := &fields[len(fields)-1]
 		f.Line, f.LineEnd, f.NameEnd = uint32(pos), uint32(i+2), uint32(nameEnd)
 		f.Value, f.ValueEnd = uint32(value), uint32(valueEnd)
-		f.ID, f.Hop = id, maskHop&bit != 0
+		f.ID, f.Hop = id, id.IsHop()
 		pos = i + 2
 	}
 	h.pos, h.Fields, h.seen, h.twice = pos, fields, seen, twice
@@ -169,10 +171,10 @@ func (h *head) parseFields(b []byte, limit int) (int, fault) {
 
 // checkName checks a name that begins at pos and ends at the colon at end, or at the end of b if that has no colon yet.
 func checkName(b []byte, pos, end int) fault {
-	var classes byteClass
+	var classes field.Class
 	for i, c := range b[pos:end] {
-		class := byteClasses[c]
-		if class&classToken == 0 {
+		class := field.Classes[c]
+		if class&field.ClassToken == 0 {
 			return nameFault(c, i == 0)
 		}
 		classes |= class
@@ -182,7 +184,7 @@ func checkName(b []byte, pos, end int) fault {
 		return noFault
 	case end == pos:
 		return faultNameEmpty
-	case classes&classScore != 0 && isLookalike(b[pos:end]):
+	case classes&field.ClassUnderscore != 0 && field.Lookalike(b[pos:end]):
 		return faultLookalike
 	}
 	return noFault
@@ -194,9 +196,9 @@ func (h *head) Name(f *Field) []byte { return h.Raw[f.Line:f.NameEnd] }
 // Value is the value of one of h's fields, without the whitespace around it.
 func (h *head) Value(f *Field) []byte { return h.Raw[f.Value:f.ValueEnd] }
 
-// Get returns the value of the first field with a known name, and whether there is one. FieldUnknown has none.
-func (h *head) Get(id FieldID) ([]byte, bool) {
-	if id == FieldUnknown || !h.has(id) {
+// Get returns the value of the first field with a known name, and whether there is one. field.Unknown has none.
+func (h *head) Get(id field.ID) ([]byte, bool) {
+	if id == field.Unknown || !h.has(id) {
 		return nil, false
 	}
 	return h.value(id), true
@@ -204,11 +206,11 @@ func (h *head) Get(id FieldID) ([]byte, bool) {
 
 // Lookup returns the value of the first field with a name, in any case, and whether there is one.
 func (h *head) Lookup(name string) ([]byte, bool) {
-	if id := LookupField(name); id != FieldUnknown {
+	if id := field.Lookup(name); id != field.Unknown {
 		return h.Get(id)
 	}
 	for i := range h.Fields {
-		if f := &h.Fields[i]; f.ID == FieldUnknown && equalFold(h.Name(f), name) {
+		if f := &h.Fields[i]; f.ID == field.Unknown && field.EqualFold(h.Name(f), name) {
 			return h.Value(f), true
 		}
 	}
@@ -225,7 +227,7 @@ func (h *head) AppendFields(dst []byte, skip *FieldSet) []byte {
 	var from, to uint32
 	for i := range h.Fields {
 		f := &h.Fields[i]
-		if f.Hop || skip.Has(f.ID) || f.ID == FieldUnknown && len(skip.names) > 0 && skip.hasName(h.Name(f)) {
+		if f.Hop || skip.Has(f.ID) || f.ID == field.Unknown && len(skip.names) > 0 && skip.hasName(h.Name(f)) {
 			continue
 		}
 		if f.Line != to {
@@ -239,7 +241,7 @@ func (h *head) AppendFields(dst []byte, skip *FieldSet) []byte {
 
 var noFields FieldSet
 
-func (h *head) has(id FieldID) bool { return h.seen>>(id&63)&1 != 0 }
+func (h *head) has(id field.ID) bool { return h.seen>>(id&63)&1 != 0 }
 
 // value is that of the first field of an id that is in h.seen.
-func (h *head) value(id FieldID) []byte { return h.Value(&h.Fields[h.index[id&63]]) }
+func (h *head) value(id field.ID) []byte { return h.Value(&h.Fields[h.index[id&63]]) }

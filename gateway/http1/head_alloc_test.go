@@ -1,6 +1,10 @@
 package http1
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/penstock/penstock/gateway/field"
+)
 
 // checkAllocs fails if f allocates. The race detector's bookkeeping is not counted, so this holds with it too.
 func checkAllocs(t *testing.T, what string, f func()) {
@@ -48,11 +52,11 @@ func TestParsersDoNotAllocate(t *testing.T) {
 
 func TestFieldsDoNotAllocate(t *testing.T) {
 	h := mustParse(t, fieldsRequest)
-	skip := NewFieldSet(FieldHost)
+	skip := NewFieldSet(field.Host)
 	skip.AddName("x-custom")
 	dst := make([]byte, 0, 1024)
 	checkAllocs(t, "AppendFields", func() { dst = h.AppendFields(dst[:0], skip) })
-	checkAllocs(t, "Get", func() { h.Get(FieldHost) })
+	checkAllocs(t, "Get", func() { h.Get(field.Host) })
 	checkAllocs(t, "Lookup of a known name", func() { h.Lookup("Cookie") })
 	checkAllocs(t, "Lookup of another name", func() { h.Lookup("X-Custom-But-Not-There-And-Quite-Long") })
 }

@@ -1,6 +1,10 @@
 package http1
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/penstock/penstock/gateway/field"
+)
 
 // maxListElements bounds the elements, empty ones included, of Connection and of Trailer. Each nominated name is looked for among
 // all fields, so that without a bound one head could cost their product.
@@ -36,12 +40,12 @@ const (
 // Authorization, Cookie or X-Forwarded-For, is ignored: those are meant for the endpoint, and a client must not be able to make the
 // gateway drop what it, or a proxy before it, has put there (RFC 9110 7.6.1 forbids senders to nominate them).
 func (h *head) connectionOptions() (options connectionOptions, _ fault) {
-	if !h.has(FieldConnection) {
+	if !h.has(field.Connection) {
 		return 0, noFault
 	}
 	room := maxListElements
-	for i := int(h.index[FieldConnection]); i < len(h.Fields); i++ {
-		if h.Fields[i].ID != FieldConnection {
+	for i := int(h.index[field.Connection]); i < len(h.Fields); i++ {
+		if h.Fields[i].ID != field.Connection {
 			continue
 		}
 		var option []byte
@@ -53,18 +57,18 @@ func (h *head) connectionOptions() (options connectionOptions, _ fault) {
 			if len(option) == 0 {
 				continue
 			}
-			if !isToken(option) {
+			if !field.IsToken(option) {
 				return 0, faultConnection
 			}
-			switch id := fieldID(option); id {
-			case FieldHost, FieldContentLength, FieldTransferEncoding:
+			switch id := field.Of(option); id {
+			case field.Host, field.ContentLength, field.TransferEncoding:
 				return 0, faultNominated
-			case FieldKeepAlive:
+			case field.KeepAlive:
 				options |= optionKeepAlive
-			case FieldUpgrade:
+			case field.Upgrade:
 				options |= optionUpgrade
-			case FieldUnknown:
-				if equalFold(option, "close") {
+			case field.Unknown:
+				if field.EqualFold(option, "close") {
 					options |= optionClose
 				}
 				h.markHop(option)
@@ -76,12 +80,12 @@ func (h *head) connectionOptions() (options connectionOptions, _ fault) {
 
 // markHop marks the fields with a name that is not known as hop-by-hop.
 func (h *head) markHop(name []byte) {
-	if h.seen>>FieldUnknown&1 == 0 {
+	if h.seen>>field.Unknown&1 == 0 {
 		return
 	}
 	for i := range h.Fields {
 		f := &h.Fields[i]
-		if f.ID == FieldUnknown && equalFold(h.Name(f), name) {
+		if f.ID == field.Unknown && field.EqualFold(h.Name(f), name) {
 			f.Hop = true
 		}
 	}
@@ -94,16 +98,16 @@ func (o connectionOptions) keepsOpen(minor uint8) bool {
 
 // teTrailers reports whether TE says that the sender takes trailers (RFC 9110 10.1.4).
 func (h *head) teTrailers() bool {
-	if !h.has(FieldTE) {
+	if !h.has(field.TE) {
 		return false
 	}
-	for i := int(h.index[FieldTE]); i < len(h.Fields); i++ {
-		if h.Fields[i].ID != FieldTE {
+	for i := int(h.index[field.TE]); i < len(h.Fields); i++ {
+		if h.Fields[i].ID != field.TE {
 			continue
 		}
 		var coding []byte
 		for rest := h.Value(&h.Fields[i]); len(rest) > 0; {
-			if coding, rest = nextElement(rest); equalFold(coding, "trailers") {
+			if coding, rest = nextElement(rest); field.EqualFold(coding, "trailers") {
 				return true
 			}
 		}
@@ -113,12 +117,12 @@ func (h *head) teTrailers() bool {
 
 // checkTrailerField refuses a Trailer field that announces fields which may not come in trailers.
 func (h *head) checkTrailerField() fault {
-	if !h.has(FieldTrailer) {
+	if !h.has(field.Trailer) {
 		return noFault
 	}
 	room := maxListElements
-	for i := int(h.index[FieldTrailer]); i < len(h.Fields); i++ {
-		if h.Fields[i].ID != FieldTrailer {
+	for i := int(h.index[field.Trailer]); i < len(h.Fields); i++ {
+		if h.Fields[i].ID != field.Trailer {
 			continue
 		}
 		var name []byte
@@ -127,7 +131,7 @@ func (h *head) checkTrailerField() fault {
 			if room--; room < 0 {
 				return faultTrailerField
 			}
-			if len(name) > 0 && (!isToken(name) || forbiddenTrailer(name)) {
+			if len(name) > 0 && (!field.IsToken(name) || !field.MayTrail(name)) {
 				return faultTrailerField
 			}
 		}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/gateway/field"
 )
 
 // corpusCase is one case of a file in testdata; testdata/requests.txt says how they are written.
@@ -110,7 +112,7 @@ func summarizeRequest(h *RequestHead, b []byte, n int, err error) string {
 	s += flag(h.Length > 0, fmt.Sprintf("length=%d", h.Length)) + flag(h.Chunked, "chunked") +
 		flag(h.Chunked != (h.Length < 0), "BAD-LENGTH") +
 		flag(h.Close, "close") + flag(h.Expect100, "expect") + flag(h.Upgrade, "upgrade") + flag(h.TETrailers, "te-trailers")
-	if host, ok := h.Get(FieldHost); ok != (h.HostField >= 0) || ok && !bytes.Equal(host, h.Value(&h.Fields[h.HostField])) {
+	if host, ok := h.Get(field.Host); ok != (h.HostField >= 0) || ok && !bytes.Equal(host, h.Value(&h.Fields[h.HostField])) {
 		s += " BAD-HOST"
 	}
 	return s + summarizeHead(&h.head, b, n)

@@ -1,30 +1,32 @@
 package http1
 
+import "github.com/penstock/penstock/gateway/field"
+
 // framing returns the Content-Length, -1 if there is none, and whether the body is chunked (RFC 9112 6). It refuses whatever two
 // parsers could take for different lengths: repeated or listed lengths, even equal ones, a length beside a coding, a coding that is
 // not exactly chunked, a coding in HTTP/1.0.
 func (h *head) framing(minor uint8) (length int64, chunked bool, _ fault) {
-	if h.seen&maskFraming&^(1<<FieldHost) == 0 {
+	if h.seen&maskFraming&^(1<<field.Host) == 0 {
 		return -1, false, noFault
 	}
 	switch {
-	case h.twice>>FieldContentLength&1 != 0:
+	case h.twice>>field.ContentLength&1 != 0:
 		return 0, false, faultLengthTwice
-	case h.twice>>FieldTransferEncoding&1 != 0:
+	case h.twice>>field.TransferEncoding&1 != 0:
 		return 0, false, faultCodingTwice
-	case !h.has(FieldTransferEncoding):
-		length, f := parseLength(h.value(FieldContentLength))
+	case !h.has(field.TransferEncoding):
+		length, f := parseLength(h.value(field.ContentLength))
 		return length, false, f
-	case h.has(FieldContentLength):
+	case h.has(field.ContentLength):
 		return 0, false, faultLengthAndCoding
 	case minor == 0:
 		return 0, false, faultCodingVersion
 	}
-	coding := h.value(FieldTransferEncoding)
+	coding := h.value(field.TransferEncoding)
 	switch {
-	case equalFold(coding, "chunked"):
+	case field.EqualFold(coding, "chunked"):
 		return -1, true, noFault
-	case isToken(coding):
+	case field.IsToken(coding):
 		return 0, false, faultCoding
 	}
 	return 0, false, faultCodingSyntax

@@ -3,6 +3,8 @@ package http1
 import (
 	"bytes"
 	"testing"
+
+	"github.com/penstock/penstock/gateway/field"
 )
 
 // cutFor returns where to cut size bytes, so that different inputs are cut at different places.
@@ -43,7 +45,7 @@ func checkHead(t *testing.T, h *head) {
 		if i == len(h.Fields)-1 && f.LineEnd != end {
 			t.Fatalf("%q: the empty line does not follow the last field", h.Raw)
 		}
-		if name := h.Name(f); !isToken(name) || LookupField(string(name)) != f.ID || h.Raw[f.NameEnd] != ':' {
+		if name := h.Name(f); !field.IsToken(name) || field.Lookup(string(name)) != f.ID || h.Raw[f.NameEnd] != ':' {
 			t.Fatalf("%q: bad name %q", h.Raw, name)
 		}
 		if value := h.Value(f); bytes.ContainsAny(value, "\r\n\x00") || len(bytes.Trim(value, " \t")) != len(value) {

@@ -10,6 +10,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/gateway/field"
 )
 
 // Go's net/http is the oracle: whatever is accepted here it must accept as well, and read the same from it. The other way round it may
@@ -115,7 +117,7 @@ func compareRequest(b []byte, lim *HeadLimits) (code string, _ error) {
 		return "", fmt.Errorf("taken here, but net/http says: %v", theirErr)
 	}
 
-	host, _ := h.Get(FieldHost)
+	host, _ := h.Get(field.Host)
 	if h.Authority != nil {
 		host = h.Authority
 	}

@@ -1,6 +1,10 @@
 package http1
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/penstock/penstock/gateway/field"
+)
 
 // TargetForm is the form of a request target (RFC 9112 3.2).
 type TargetForm uint8
@@ -32,7 +36,7 @@ func (h *RequestHead) splitTarget() fault {
 	h.TargetForm, h.Authority, h.Path = OriginForm, nil, h.Target
 	if string(h.Method) == "CONNECT" {
 		h.TargetForm, h.Authority, h.Path = AuthorityForm, h.Target, nil
-		if !validAuthority(h.Target, true) {
+		if !field.ValidAuthority(h.Target, true) {
 			return faultTargetForm
 		}
 		return noFault
@@ -54,9 +58,9 @@ func (h *RequestHead) splitTarget() fault {
 func (h *RequestHead) splitURL() fault {
 	rest := h.Target
 	switch {
-	case len(rest) > 7 && equalFold(rest[:7], "http://"):
+	case len(rest) > 7 && field.EqualFold(rest[:7], "http://"):
 		rest = rest[7:]
-	case len(rest) > 8 && equalFold(rest[:8], "https://"):
+	case len(rest) > 8 && field.EqualFold(rest[:8], "https://"):
 		rest = rest[8:]
 	default:
 		return faultTargetForm
@@ -67,7 +71,7 @@ func (h *RequestHead) splitURL() fault {
 	}
 	h.TargetForm, h.Authority, h.Path = AbsoluteForm, rest[:end], rest[end:]
 	switch {
-	case !validAuthority(h.Authority, false):
+	case !field.ValidAuthority(h.Authority, false):
 		return faultTargetAuthority
 	case len(h.Path) == 0:
 		// RFC 9112 3.2.1 and 3.2.4.
@@ -83,24 +87,10 @@ func (h *RequestHead) splitURL() fault {
 	return checkEscapes(h.Path)
 }
 
-// checkEscapes refuses a path, up to its query, with a percent sign that two hexadecimal digits do not follow (RFC 3986 2.1). Queries
-// are full of lone percent signs, and nothing is routed by them.
+// checkEscapes refuses a path with a percent sign that means nothing.
 func checkEscapes(path []byte) fault {
-	i := bytes.IndexByte(path, '%')
-	if i < 0 {
-		return noFault
-	}
-	if query := bytes.IndexByte(path, '?'); query >= 0 {
-		path = path[:query]
-	}
-	for ; i < len(path); i++ {
-		if path[i] != '%' {
-			continue
-		}
-		if i+2 >= len(path) || byteClasses[path[i+1]]&byteClasses[path[i+2]]&classHex == 0 {
-			return faultTargetEscape
-		}
-		i += 2
+	if !field.ValidEscapes(path) {
+		return faultTargetEscape
 	}
 	return noFault
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/gateway/field"
 )
 
 // plainRequest is a request head of ten fields, as an OpenAI client sends it.
@@ -98,7 +100,7 @@ func BenchmarkAppendFields(b *testing.B) {
 	if _, err := h.Parse([]byte(plainRequest), nil); err != nil {
 		b.Fatal(err)
 	}
-	skip := NewFieldSet(FieldHost, FieldXForwardedFor)
+	skip := NewFieldSet(field.Host, field.XForwardedFor)
 	skip.AddName("x-not-there")
 	dst := make([]byte, 0, 4096)
 	b.ReportAllocs()

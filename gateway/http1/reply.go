@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/penstock/penstock/gateway/dispatch"
+	"github.com/penstock/penstock/gateway/identity"
 	"github.com/penstock/penstock/gateway/openai"
 )
 
@@ -93,7 +94,7 @@ func (c *clientConn) answerUnread(reply *dispatch.Reply) verdict {
 		c.srv.active.Add(1)
 		x.Reset(c.srv.dispatcher)
 		x.Started, x.Protocol, x.ClientIP = dispatch.Now(), "HTTP/1.1", c.remote
-		c.newID()
+		identity.NewID(&c.id)
 		x.RequestID = c.id[:]
 		c.req, c.resp = request{stage: stageBody, minor: 1}, response{}
 	}

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"github.com/penstock/penstock/gateway/dispatch"
+	"github.com/penstock/penstock/gateway/field"
 	"github.com/penstock/penstock/gateway/openai"
 )
 
@@ -129,8 +130,8 @@ func wantsWebSocket(h *RequestHead) bool {
 	if !h.Upgrade || h.Length != 0 {
 		return false
 	}
-	protocol, _ := h.Get(FieldUpgrade)
-	return equalFold(protocol, "websocket")
+	protocol, _ := h.Get(field.Upgrade)
+	return field.EqualFold(protocol, "websocket")
 }
 
 // describe points the exchange at what routes match on.
@@ -139,7 +140,7 @@ func (c *clientConn) describe() {
 	r.Method, r.Path = h.Method, h.Path
 	r.Host = h.Authority
 	if r.Host == nil {
-		r.Host, _ = h.Get(FieldHost)
+		r.Host, _ = h.Get(field.Host)
 	}
 	r.Header = h
 	c.x.RequestID = c.requestID()
@@ -224,11 +225,11 @@ func (c *clientConn) findModel() verdict {
 			x.Request.Model, x.Request.ModelKnown = sc.model, true
 			return goOn
 		}
-		if _, encoded := sc.req.Get(FieldContentEncoding); encoded && q.length != 0 {
+		if _, encoded := sc.req.Get(field.ContentEncoding); encoded && q.length != 0 {
 			return c.refuse(replyEncodedBody)
 		}
 		q.wantModel = true
-		contentType, _ := sc.req.Get(FieldContentType)
+		contentType, _ := sc.req.Get(field.ContentType)
 		q.scan.Reset(contentType)
 	}
 	if v := c.advance(); v != goOn {

@@ -1,5 +1,7 @@
 package http1
 
+import "github.com/penstock/penstock/gateway/field"
+
 // RequestHead is the head of a request: its request line and its fields. The zero value is ready for Parse. All slices alias the
 // bytes given to Parse.
 //
@@ -115,7 +117,7 @@ func (h *RequestHead) parseLine(b []byte, maxTarget int) (int, fault) {
 	}
 
 	start, end := i, min(len(b), i+maxMethod+1)
-	for i < end && byteClasses[b[i]]&classToken != 0 {
+	for i < end && field.Classes[b[i]]&field.ClassToken != 0 {
 		i++
 	}
 	switch {
@@ -133,7 +135,7 @@ func (h *RequestHead) parseLine(b []byte, maxTarget int) (int, fault) {
 	if maxTarget < end-start {
 		end = start + maxTarget + 1
 	}
-	for i < end && byteClasses[b[i]]&classTarget != 0 {
+	for i < end && field.Classes[b[i]]&field.ClassTarget != 0 {
 		i++
 	}
 	switch {
@@ -203,7 +205,7 @@ func (h *RequestHead) finish() fault {
 		return f
 	}
 	h.Close = !options.keepsOpen(h.Minor)
-	h.Upgrade = h.Minor > 0 && options&optionUpgrade != 0 && h.has(FieldUpgrade)
+	h.Upgrade = h.Minor > 0 && options&optionUpgrade != 0 && h.has(field.Upgrade)
 	h.TETrailers = h.teTrailers()
 	if f := h.checkExpect(); f != noFault {
 		return f
@@ -214,17 +216,17 @@ func (h *RequestHead) finish() fault {
 // checkHost checks that there is one valid Host (RFC 9112 3.2).
 func (h *RequestHead) checkHost() fault {
 	h.HostField = -1
-	if !h.has(FieldHost) {
+	if !h.has(field.Host) {
 		if h.Minor > 0 {
 			return faultNoHost
 		}
 		return noFault
 	}
-	if h.twice>>FieldHost&1 != 0 {
+	if h.twice>>field.Host&1 != 0 {
 		return faultHostTwice
 	}
-	h.HostField = int(h.index[FieldHost])
-	if !validAuthority(h.value(FieldHost), false) {
+	h.HostField = int(h.index[field.Host])
+	if !field.ValidAuthority(h.value(field.Host), false) {
 		return faultHost
 	}
 	return noFault
@@ -232,11 +234,11 @@ func (h *RequestHead) checkHost() fault {
 
 // checkExpect refuses expectations other than 100-continue.
 func (h *RequestHead) checkExpect() fault {
-	if !h.has(FieldExpect) {
+	if !h.has(field.Expect) {
 		return noFault
 	}
-	for i := int(h.index[FieldExpect]); i < len(h.Fields); i++ {
-		if f := &h.Fields[i]; f.ID == FieldExpect && !equalFold(h.Value(f), "100-continue") {
+	for i := int(h.index[field.Expect]); i < len(h.Fields); i++ {
+		if f := &h.Fields[i]; f.ID == field.Expect && !field.EqualFold(h.Value(f), "100-continue") {
 			return faultExpect
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/penstock/penstock/gateway/dispatch"
+	"github.com/penstock/penstock/gateway/field"
 	"github.com/penstock/penstock/gateway/openai"
 )
 
@@ -126,8 +127,8 @@ func (c *clientConn) beginResponse(u *upstreamConn, headLen int) bool {
 
 // watchUsage looks for token counts where a model server gives them.
 func (c *clientConn) watchUsage(h *ResponseHead) {
-	contentType, _ := h.Get(FieldContentType)
-	_, encoded := h.Get(FieldContentEncoding)
+	contentType, _ := h.Get(field.ContentType)
+	_, encoded := h.Get(field.ContentEncoding)
 	sse := bytes.HasPrefix(contentType, []byte("text/event-stream"))
 	c.x.Streamed = sse
 	c.resp.scanUsage = !encoded && !h.NoBody && h.Status == 200 && (sse || bytes.HasPrefix(contentType, []byte("application/json")))
@@ -137,10 +138,10 @@ func (c *clientConn) watchUsage(h *ResponseHead) {
 }
 
 var (
-	skipResponse  = NewFieldSet(FieldXRequestID)
-	skipDechunked = NewFieldSet(FieldXRequestID, FieldTrailer)
-	skipNoContent = NewFieldSet(FieldXRequestID, FieldContentLength)
-	skipLength    = NewFieldSet(FieldContentLength) // interim responses and 204 must not have it (RFC 9110, section 8.6)
+	skipResponse  = NewFieldSet(field.XRequestID)
+	skipDechunked = NewFieldSet(field.XRequestID, field.Trailer)
+	skipNoContent = NewFieldSet(field.XRequestID, field.ContentLength)
+	skipLength    = NewFieldSet(field.ContentLength) // interim responses and 204 must not have it (RFC 9110, section 8.6)
 )
 
 // responseHead builds the head that the client gets.

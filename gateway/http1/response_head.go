@@ -1,5 +1,7 @@
 package http1
 
+import "github.com/penstock/penstock/gateway/field"
+
 // ResponseHead is the head of a response: its status line and its fields. The zero value is ready for Parse. All slices alias the
 // bytes given to Parse. It is parsed as strictly as a RequestHead.
 type ResponseHead struct {
@@ -106,7 +108,7 @@ func (h *ResponseHead) parseLine(b []byte) (int, fault) {
 		return 0, statusLineFault(b)
 	}
 	h.reasonStart = i
-	i = skipText(b, i)
+	i = field.SkipText(b, i)
 	if i == len(b) {
 		return 0, noFault
 	}
@@ -158,7 +160,7 @@ func (h *ResponseHead) finish(toHEAD bool) fault {
 	h.NoBody = toHEAD || h.Status < 200 || h.Status == 204 || h.Status == 304
 	h.UntilClose = !h.NoBody && !chunked && length < 0
 	h.Close = h.UntilClose || !options.keepsOpen(h.Minor)
-	h.Upgrade = options&optionUpgrade != 0 && h.has(FieldUpgrade)
+	h.Upgrade = options&optionUpgrade != 0 && h.has(field.Upgrade)
 	if h.Status == 101 && !h.Upgrade {
 		return faultSwitch
 	}

@@ -1,9 +1,9 @@
-package http1
+package field
 
-// validAuthority reports whether b is a host with an optional port (RFC 3986 3.2.2), such as Host holds. The host is a name of
+// ValidAuthority reports whether b is a host with an optional port (RFC 3986 3.2.2), such as Host holds. The host is a name of
 // letters, digits and -._~, an IPv4 address, or an IPv6 address in brackets; percent-escapes, sub-delimiters, zones and user
 // information are refused. The port may be empty, but not with needPort.
-func validAuthority(b []byte, needPort bool) bool {
+func ValidAuthority(b []byte, needPort bool) bool {
 	i := 0
 	if len(b) > 0 && b[0] == '[' {
 		for i < len(b) && b[i] != ']' {
@@ -14,7 +14,7 @@ func validAuthority(b []byte, needPort bool) bool {
 		}
 		i++
 	} else {
-		for i < len(b) && byteClasses[b[i]]&classHost != 0 {
+		for i < len(b) && Classes[b[i]]&ClassHost != 0 {
 			i++
 		}
 	}
@@ -51,7 +51,7 @@ func validIPv6(b []byte) bool {
 	}
 	for i < len(b) {
 		start := i
-		for i < len(b) && byteClasses[b[i]]&classHex != 0 {
+		for i < len(b) && Classes[b[i]]&ClassHex != 0 {
 			i++
 		}
 		if i < len(b) && b[i] == '.' {
