@@ -41,7 +41,7 @@ type Gateway struct {
 	options Options
 	logger  *slog.Logger
 	started time.Time
-	state   atomic.Uint32 // a phase
+	state   atomic.Uint32 // a phase; enter changes it
 	after   func(time.Duration) <-chan time.Time
 
 	config     atomic.Pointer[config.Config] // in force
@@ -56,6 +56,7 @@ type Gateway struct {
 	models  *modelLister
 	probes  *probes
 	sources *sources
+	health  *health.Service // what clients of the traffic port may ask over gRPC
 
 	tls          atomic.Pointer[tlsSettings] // nil: plaintext only
 	certificates *certificates               // what tls was made of; Run's goroutine alone uses it
@@ -82,11 +83,13 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g.metrics = newMetrics(func() []*dispatch.Pool { return g.dispatcher.Pools() }, g.slots.count, g.lines.dropped.Load)
 	g.observer = &observer{metrics: g.metrics, log: g.log}
 	g.models = newModelLister(func() []*dispatch.Pool { return g.dispatcher.Pools() }, g.config.Load, askModels, g.logger)
+	g.health = health.NewService(g.healthState)
 	g.dispatcher = dispatch.New(dispatch.Options{
 		NewUpstream: func(e dispatch.EndpointConfig) dispatch.Upstream { return g.http1.NewUpstream(e) },
 		NewEjector:  newEjector,
 		Observer:    g.observer,
 		Models:      g.models.reply,
+		Changed:     g.health.Changed,
 		Logger:      g.logger,
 	})
 	g.probes = &probes{dispatcher: g.dispatcher}
@@ -206,7 +209,8 @@ func (g *Gateway) engine(isHTTP2 bool) func(c net.Conn, initial []byte, secure b
 
 // Close cuts everything and releases what the gateway holds. Run does it at its end.
 func (g *Gateway) Close() {
-	g.state.Store(uint32(phaseDraining))
+	g.enter(phaseDraining)
+	g.health.Close()
 	if g.traffic != nil {
 		g.traffic.close()
 	}

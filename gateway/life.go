@@ -24,6 +24,12 @@ func (p phase) String() string { return phaseNames[p] }
 
 func (g *Gateway) phase() phase { return phase(g.state.Load()) }
 
+// enter begins a phase.
+func (g *Gateway) enter(p phase) {
+	g.state.Store(uint32(p))
+	g.health.Changed()
+}
+
 // ErrCut is returned by Run when requests were cut because the drain took longer than shutdown.drain, or because of a second signal.
 var ErrCut = errors.New("requests were cut")
 
@@ -39,10 +45,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	stopped := make(chan struct{})
 	go func() { g.traffic.run(); close(stopped) }()
-	g.state.Store(uint32(phaseServing))
+	g.enter(phaseServing)
 	g.logger.Info("serving", "listen", g.Addr().String(), "admin", g.AdminAddr().String(), took(g.started))
 	why := g.control(ctx)
-	g.state.Store(uint32(phaseDraining))
+	g.enter(phaseDraining)
 	cut := g.drain(why)
 	closing := time.Now()
 	g.Close()
@@ -95,6 +101,7 @@ func (g *Gateway) drain(why string) (cut int) {
 		return g.forced()
 	}
 	g.traffic.close()
+	g.health.Close() // a Watch has no end of its own to wait for
 	g.http1.Drain()
 	draining := time.Now()
 	log.Info("no more connections are accepted; waiting for requests to finish", "drain", times.Drain, "active", g.http1.Active())

@@ -25,6 +25,9 @@ type Options struct {
 	Observer Observer
 	// Models answers GET /v1/models and GET /v1/models/ID and may take a second; nil leaves these paths to the routes.
 	Models func(x *Exchange) *Reply
+	// Changed is called after the set of ready endpoints of some pool, or the configuration, has changed, and maybe when it has not; nil is
+	// allowed. Locks are held: it must not block, and leaves looking at the Dispatcher and its Pools to somebody else.
+	Changed func()
 	// Logger takes ejections, recoveries and drains; nil drops them.
 	Logger *slog.Logger
 }
@@ -140,6 +143,14 @@ func (d *Dispatcher) removePools(chosen func(*Pool) bool) {
 	}
 	slices.SortFunc(listed, func(a, b *Pool) int { return strings.Compare(a.Name, b.Name) })
 	d.listed.Store(&listed)
+	d.changed()
+}
+
+// changed tells of a change of ready endpoints or of the configuration.
+func (d *Dispatcher) changed() {
+	if d.options.Changed != nil {
+		d.options.Changed()
+	}
 }
 
 // forget drops a removed pool that has drained.
@@ -194,6 +205,16 @@ func (d *Dispatcher) Pool(name string) *Pool {
 		}
 	}
 	return nil
+}
+
+// Routes returns the routes in force, in their order.
+func (d *Dispatcher) Routes() []*Route {
+	t := d.table.Load()
+	routes := make([]*Route, 0, len(t.of))
+	for _, compiled := range t.routes.Routes() {
+		routes = append(routes, t.of[compiled])
+	}
+	return routes
 }
 
 // MirrorDropped tells the observer that a request that was to be mirrored to p was not, and why.

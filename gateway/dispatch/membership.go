@@ -119,6 +119,7 @@ func (p *Pool) rebuild() {
 		e.state.Store(uint32(state))
 	}
 	p.balancer.SetSnapshot(balancer.NewSnapshot(ready, balancer.Options{MaxInFlight: int64(s.config.MaxInFlight)}))
+	p.dispatcher.changed()
 }
 
 // want is the state of an endpoint that belongs to the pool. The lock is held.

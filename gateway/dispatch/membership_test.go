@@ -3,6 +3,7 @@ package dispatch
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -303,4 +304,61 @@ func TestClose(t *testing.T) {
 			t.Error("a closed dispatcher takes a configuration")
 		}
 	})
+}
+
+// Whoever reads what is ready whenever Changed is called knows at the end what is.
+func TestChangedIsCalledForAllThatChanges(t *testing.T) {
+	var calls atomic.Int64
+	f := newFixture(t, onePool(2, "probe: {path: /}\n"), func(o *Options) { o.Changed = func() { calls.Add(1) } })
+	expect := func(what string, change func()) {
+		t.Helper()
+		calls.Store(0)
+		change()
+		if calls.Load() == 0 {
+			t.Errorf("%s was not told", what)
+		}
+	}
+	expect("a healthy endpoint", func() { f.SetHealthy("llama", "10.0.0.1:8000", true, "") })
+	calls.Store(0)
+	if f.SetHealthy("llama", "10.0.0.1:8000", true, ""); calls.Load() != 0 {
+		t.Error("told although nothing changed")
+	}
+	expect("an unhealthy endpoint", func() { f.SetHealthy("llama", "10.0.0.1:8000", false, "why") })
+	expect("a new list of endpoints", func() { f.setEndpoints(7) })
+	expect("a configuration", func() { f.apply(onePool(2, "")) })
+	f.SetHealthy("llama", "10.0.0.1:8000", true, "")
+	expect("the end", f.Close)
+}
+
+// A route is ready by the pools that get a share of its requests, under the table that is in force.
+func TestRoutesAreReadyByTheirShares(t *testing.T) {
+	f := newFixture(t, `
+pools:
+  up: {endpoints: ["http://10.0.0.1:8000"]}
+  down: {endpoints: ["http://10.0.0.2:8000"], probe: {path: /}}
+routes:
+  - {name: both, match: {model: a}, split: [{pool: up}, {pool: down}]}
+  - {name: cold, match: {model: b}, split: [{pool: up, weight: 0}, {pool: down, weight: 1}]}
+  - {name: mirrored, match: {model: c}, split: [{pool: down}], mirror: {pool: up, percent: 1}}
+`)
+	ready := func() string {
+		var all []string
+		for _, r := range f.Routes() {
+			if r.Ready() {
+				all = append(all, r.Name)
+			}
+		}
+		return strings.Join(all, " ")
+	}
+	if got := ready(); got != "both" {
+		t.Errorf("ready are %q", got)
+	}
+	f.SetHealthy("down", "10.0.0.2:8000", true, "")
+	if got := ready(); got != "both cold mirrored" {
+		t.Errorf("after a probe ready are %q", got)
+	}
+	f.apply(onePool(1, ""))
+	if got := ready(); got != "default" {
+		t.Errorf("without routes ready are %q", got)
+	}
 }

@@ -122,6 +122,17 @@ func emptyTable() *table {
 	return newTable(routes, nil)
 }
 
+// Ready reports whether a pool that the split gives a share of the route's requests has an endpoint that takes picks. An only target gets
+// them all, whatever its weight.
+func (r *Route) Ready() bool {
+	for i := range r.Targets {
+		if (r.Targets[i].Weight > 0 || len(r.Targets) == 1) && r.pools[i].Ready() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // target returns the place of t, which is one of r's.
 func (r *Route) target(t *route.Target) int {
 	for i := range r.Targets {
