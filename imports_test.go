@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"gateway/dispatch":  {"balancer", "config", "gateway/openai", "gateway/route"},
 	"gateway/bridge":    {"gateway/dispatch"},
 	"gateway/field":     {},
+	"gateway/grpc":      {},
 	"gateway/identity":  {},
 	"gateway/http1": {"config", "gateway/bridge", "gateway/connwatch", "gateway/dispatch", "gateway/field", "gateway/identity", "gateway/openai",
 		"gateway/route", "gateway/socket"},
@@ -53,7 +54,7 @@ var banned = []struct {
 
 // engines never import what only the gateway around them may.
 var engines = []string{"gateway/http1", "gateway/http2", "gateway/bridge", "gateway/dispatch", "gateway/route", "gateway/openai", "gateway/field",
-	"gateway/identity", "gateway/connwatch", "gateway/socket"}
+	"gateway/grpc", "gateway/identity", "gateway/connwatch", "gateway/socket"}
 
 func TestImportDirections(t *testing.T) {
 	for pkg, imports := range projectImports(t) {
