@@ -15,8 +15,8 @@ const (
 )
 
 // AppendDetails appends a google.rpc.Status in protobuf's encoding. Its details are a google.rpc.ErrorInfo with the reason in upper case,
-// unless reason is empty, and a google.rpc.RetryInfo if retryAfter is positive. The message is cut as AppendMessage does, and bytes of it that
-// are no UTF-8 become U+FFFD: clients cannot decode a status whose strings have others.
+// unless reason is empty, and a google.rpc.RetryInfo if retryAfter is positive. The message is cut where AppendMessage cuts it, and its
+// bytes that are no UTF-8 become U+FFFD: clients cannot decode a status whose strings have others.
 func AppendDetails(dst []byte, c Code, message, reason string, retryAfter time.Duration) []byte {
 	dst = appendNumber(dst, 1, uint64(c))
 	dst = appendText(dst, 2, clip(message))
