@@ -44,7 +44,7 @@ type ModelScan struct {
 
 	pos int64 // the next byte to look at; may lie beyond what has arrived
 
-	// The levels that pos is in: 0 is the message, the others submessages; the level after the last is the name once it is Found.
+	// The levels that pos is in: the first is the message, and depth submessages follow. After those comes the name, once it is Found.
 	levels [maxPath + 1]level
 }
 
