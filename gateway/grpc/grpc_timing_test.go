@@ -38,7 +38,7 @@ func TestNothingAllocates(t *testing.T) {
 			s.Scan(body[:50], false)
 			s.Scan(body, false)
 			_ = s.Model(body)
-			dst = s.Replace(dst[:0], body, "mobilenet")
+			dst, _ = s.Replace(dst[:0], body, "mobilenet")
 		}},
 		{"MessageScan", func() { m.Feed(body) }},
 	} {
@@ -105,7 +105,7 @@ func BenchmarkReplace(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		dst = s.Replace(dst[:0], body, "mobilenet")
+		dst, _ = s.Replace(dst[:0], body, "mobilenet")
 	}
 }
 

@@ -13,14 +13,14 @@ func (s *ModelScan) Delta(model string) (n int, ok bool) {
 }
 
 // Replace appends b to dst with model in place of the name that was Found. b is what has arrived of the body; what is still to come
-// follows it as it is. The lengths that the name changes are written anew, and all other bytes are kept as they are. It panics where Delta
-// is not ok.
+// follows it as it is. The lengths that the name changes are written anew, and all other bytes are kept as they are. Where Delta is not ok,
+// Replace is not either, and returns dst as it was: a client can bring that about by the length that it claims.
 //
 // Only the first name in the first message is replaced. The later messages of a stream have names of their own.
-func (s *ModelScan) Replace(dst, b []byte, model string) []byte {
+func (s *ModelScan) Replace(dst, b []byte, model string) (out []byte, ok bool) {
 	lengths := s.lengths(model)
 	if lengths[0] > math.MaxUint32 {
-		panic("BUG: a model's name is replaced in a message that becomes longer than 4 GiB")
+		return dst, false
 	}
 	dst = append(dst, b[:lengthStart]...)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(lengths[0]))
@@ -31,7 +31,7 @@ func (s *ModelScan) Replace(dst, b []byte, model string) []byte {
 		from = s.levels[i].start
 	}
 	dst = append(dst, model...)
-	return append(dst, b[s.levels[s.depth+1].end:]...)
+	return append(dst, b[s.levels[s.depth+1].end:]...), true
 }
 
 // lengths returns the lengths that the levels have with model as the name.

@@ -37,9 +37,9 @@ func replaced(message []byte, path []protowire.Number, model string) (out []byte
 func checkReplace(t *testing.T, s *ModelScan, message, rest []byte, body string, arrived int, path []protowire.Number, model string) {
 	t.Helper()
 	want, _ := replaced(message, path, model)
-	out := s.Replace([]byte("x"), []byte(body[:arrived]), model)
+	out, ok := s.Replace([]byte("x"), []byte(body[:arrived]), model)
 	out = append(out, body[arrived:]...)[1:]
-	if string(out) != frame(string(want))+string(rest) {
+	if !ok || string(out) != frame(string(want))+string(rest) {
 		t.Fatalf("replaced by %q, %x becomes %x", model, body, out)
 	}
 	if delta, ok := s.Delta(model); !ok || delta != len(out)-len(body) {
@@ -75,8 +75,8 @@ func TestReplace(t *testing.T) {
 		if s.Scan([]byte(c.body), true) != Found {
 			t.Fatalf("%s: no model was found", c.name)
 		}
-		if got := string(s.Replace(nil, []byte(c.body), c.model)); got != c.want {
-			t.Errorf("%s: %x; want %x", c.name, got, c.want)
+		if got, ok := s.Replace(nil, []byte(c.body), c.model); string(got) != c.want || !ok {
+			t.Errorf("%s: %x, %v; want %x", c.name, got, ok, c.want)
 		}
 		if grow, ok := s.Delta(c.model); grow != c.wantGrow || !ok {
 			t.Errorf("%s: Delta = %d, %v; want %d", c.name, grow, ok, c.wantGrow)
@@ -98,8 +98,9 @@ func TestReplaceIsReadByGeneratedTypes(t *testing.T) {
 		t.Fatalf("state %d, model %q", state, s.Model(body))
 	}
 	request.Details[1].TypeUrl = strings.Repeat("mistral", 100)
+	out, _ := s.Replace(nil, body, request.Details[1].TypeUrl)
 	var got status.Status
-	if err := proto.Unmarshal(s.Replace(nil, body, request.Details[1].TypeUrl)[prefixSize:], &got); err != nil {
+	if err := proto.Unmarshal(out[prefixSize:], &got); err != nil {
 		t.Fatal(err)
 	}
 	if !proto.Equal(&got, request) {
@@ -121,10 +122,10 @@ func TestReplaceInTheLongestMessage(t *testing.T) {
 	if n, ok := s.Delta("other"); n != 0 || !ok {
 		t.Errorf("Delta of a name as long = %d, %v", n, ok)
 	}
-	defer func() {
-		if recover() == nil {
-			t.Error("Replace wrote a length that has more than 32 bits")
-		}
-	}()
-	s.Replace(nil, b, "llama-3")
+	if out, ok := s.Replace([]byte("x"), b, "llama-3"); string(out) != "x" || ok {
+		t.Errorf("Replace wrote %x, though the length has more than 32 bits", out)
+	}
+	if out, ok := s.Replace(nil, b, "other"); string(out[:prefixSize]) != string(b[:prefixSize]) || !ok {
+		t.Errorf("Replace by a name as long wrote %x, %v", out, ok)
+	}
 }

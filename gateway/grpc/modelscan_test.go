@@ -249,6 +249,7 @@ func FuzzModelScanOfAnything(f *testing.F) {
 		f.Add([]byte(c.body), uint8(i), uint64(i))
 		f.Add([]byte(c.body[:len(c.body)/2]), uint8(i), uint64(i))
 	}
+	f.Add([]byte("\x00\xff\xff\xff\xff\x0a\x01a"), uint8(0), uint64(1))
 	f.Fuzz(func(t *testing.T, raw []byte, which uint8, seed uint64) {
 		field := fuzzFields[int(which)%len(fuzzFields)]
 		var s ModelScan
@@ -259,7 +260,10 @@ func FuzzModelScanOfAnything(f *testing.F) {
 		}
 		split, splitState, arrived := checkSplit(t, field, string(raw), state, &s, seed)
 		if splitState == Found {
-			split.Replace(nil, raw[:arrived], "other")
+			out, ok := split.Replace(nil, raw[:arrived], "other")
+			if delta, fits := split.Delta("other"); ok != fits || ok && len(out) != arrived+delta {
+				t.Fatalf("%x becomes %x, %v; Delta = %d, %v", raw[:arrived], out, ok, delta, fits)
+			}
 		}
 	})
 }
