@@ -21,6 +21,7 @@ func TestAppendMessage(t *testing.T) {
 		{strings.Repeat("a", 2000), strings.Repeat("a", 1024)},
 		{strings.Repeat("a", 1023) + " b", strings.Repeat("a", 1023) + "%20"},
 		{strings.Repeat("a", 1023) + "é", strings.Repeat("a", 1023)},
+		{strings.Repeat("a", 1021) + "😀", strings.Repeat("a", 1021)},
 		{strings.Repeat("a", 1022) + "éa", strings.Repeat("a", 1022) + "%C3%A9"},
 	} {
 		if got := string(AppendMessage([]byte("x"), c.msg)); got != "x"+c.want {

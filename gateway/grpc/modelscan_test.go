@@ -83,8 +83,8 @@ var scanTests = []struct {
 	{"length crosses the end", Field{1}, frame("\x12\x80") + "\x01", Malformed, ""},
 	{"field crosses the end", Field{1}, frame("\x12\x02a") + "bc", Malformed, ""},
 	{"name crosses the end", Field{1}, frame("\x0a\x02a") + "bc", Malformed, ""},
-	{"fixed64 crosses the end", Field{1}, frame("\x11\x01\x02\x03\x04\x05\x06\x07") + "\x08", Malformed, ""},
-	{"fixed32 crosses the end", Field{1}, frame("\x15\x01\x02\x03") + "\x04", Malformed, ""},
+	{"fixed64 crosses the end", Field{1}, frame("\x11\x01\x02\x03\x04\x05\x06\x07") + "\x08" + frame(), Malformed, ""},
+	{"fixed32 crosses the end", Field{1}, frame("\x15\x01\x02\x03") + "\x04" + frame(), Malformed, ""},
 	{"length beyond 63 bits", Field{1}, frame("\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), Malformed, ""},
 	{"varint of 65 bits", Field{1}, frame("\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), Malformed, ""},
 	{"varint of 11 bytes", Field{1}, frame("\x10\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"), Malformed, ""},
@@ -133,6 +133,17 @@ func TestModelScanNeedsNoMoreThanTheName(t *testing.T) {
 		}
 		if got := s.Scan([]byte(body[:n]), false); got != want {
 			t.Fatalf("state %d after %d bytes; want %d", got, n, want)
+		}
+	}
+}
+
+// TestModelScanWaitsForNothing: what the message's end cuts will not be whole with anything that follows.
+func TestModelScanWaitsForNothing(t *testing.T) {
+	for _, message := range []string{"\x80", "\x10", "\x10\x80", "\x12", "\x12\x80", "\x12\x01", "\x0a\x01", "\x15\x01"} {
+		var s ModelScan
+		s.Reset(Field{1})
+		if got := s.Scan([]byte(frame(message)), false); got != Malformed {
+			t.Errorf("state %d for %x; want Malformed", got, message)
 		}
 	}
 }
