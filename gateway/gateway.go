@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/gateway/bridge"
 	"github.com/penstock/penstock/gateway/dispatch"
 	"github.com/penstock/penstock/gateway/http1"
 	"github.com/penstock/penstock/health"
@@ -85,12 +86,14 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g.models = newModelLister(func() []*dispatch.Pool { return g.dispatcher.Pools() }, g.config.Load, askModels, g.logger)
 	g.health = health.NewService(g.healthState)
 	g.dispatcher = dispatch.New(dispatch.Options{
-		NewUpstream: func(e dispatch.EndpointConfig) dispatch.Upstream { return g.http1.NewUpstream(e) },
-		NewEjector:  newEjector,
-		Observer:    g.observer,
-		Models:      g.models.reply,
-		Changed:     g.health.Changed,
-		Logger:      g.logger,
+		NewUpstream: func(e dispatch.EndpointConfig) dispatch.Upstream {
+			return &bridge.Upstreams{HTTP1: g.http1.NewUpstream(e)}
+		},
+		NewEjector: newEjector,
+		Observer:   g.observer,
+		Models:     g.models.reply,
+		Changed:    g.health.Changed,
+		Logger:     g.logger,
 	})
 	g.probes = &probes{dispatcher: g.dispatcher}
 	g.sources = &sources{dispatcher: g.dispatcher, probes: g.probes, logger: g.logger}

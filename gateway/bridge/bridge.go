@@ -35,6 +35,9 @@ type Request struct {
 	ExpectContinue bool
 	// Held says that the whole body is in the gateway's memory: Client.Read never waits, and begins anew with each Carry.
 	Held bool
+	// Fresh asks HTTP/1.1 endpoints for a connection that has served nobody yet. A request that is tried again, or is never to be, does not
+	// take the risk that an idle one is stale.
+	Fresh bool
 }
 
 // Response is the head of a final response, without fields that hold for one connection only.

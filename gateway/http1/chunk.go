@@ -7,8 +7,9 @@ import (
 )
 
 // ChunkScanner follows a chunked body (RFC 9112 7.1) as it goes by: where chunks' data lies and where the message ends, after its
-// trailers. The zero value is ready for a body. It keeps no bytes, so the body can be forwarded as it is while it arrives; bytes that
-// precede a fault may have been forwarded by then, so the message must be cut, never ended cleanly, when there is one.
+// trailers. The zero value is ready for a body. It keeps no bytes, but for trailers where it is asked to, so the body can be forwarded as
+// it is while it arrives; bytes that precede a fault may have been forwarded by then, so the message must be cut, never ended cleanly,
+// when there is one.
 //
 // Sizes are 1 to 16 hexadecimal digits and nothing else; every line ends in CRLF; extensions are visible ASCII, spaces and tabs.
 type ChunkScanner struct {
@@ -26,6 +27,7 @@ type ChunkScanner struct {
 	excess    int64
 	extension int // bytes of the chunk's extension
 	trailer   trailerLine
+	kept      *[]byte // takes the trailer lines
 }
 
 const (
@@ -66,6 +68,10 @@ const (
 func (s *ChunkScanner) Reset() {
 	*s = ChunkScanner{TrailerBytes: s.TrailerBytes, TrailerFields: s.TrailerFields}
 }
+
+// KeepTrailers makes s append the lines of the trailers, with their line ends and without the message's last, to lines as they go by. It
+// is to be called before the first byte of a body is scanned, and holds until Reset.
+func (s *ChunkScanner) KeepTrailers(lines *[]byte) { s.kept = lines }
 
 // Data is how many bytes of data, without framing, have been scanned.
 func (s *ChunkScanner) Data() int64 { return s.data }

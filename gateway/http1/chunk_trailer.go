@@ -36,6 +36,9 @@ func (s *ChunkScanner) stepTrailer(c byte) fault {
 		return faultTrailerTooLarge
 	}
 	t.bytes++
+	if s.kept != nil {
+		*s.kept = append(*s.kept, c)
+	}
 	switch s.state {
 	case trailerStart, trailerName:
 		return s.stepTrailerName(c)

@@ -3,6 +3,7 @@ package http1
 import (
 	"context"
 
+	"github.com/penstock/penstock/gateway/bridge"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
@@ -30,7 +31,7 @@ func (c *clientConn) exchange(stream bool) verdict {
 
 // attempt tries one endpoint. again says whether it is safe to send the request once more: no endpoint has begun it, and it is all there.
 func (c *clientConn) attempt(stream bool) (o dispatch.Outcome, again bool) {
-	up := c.x.Endpoint.Upstream.(*Upstream)
+	up := c.x.Endpoint.Upstream.(*bridge.Upstreams).HTTP1.(*Upstream)
 	u := c.connect(up, stream || c.x.Attempts > 1)
 	if u == nil {
 		if c.gone.Load() {

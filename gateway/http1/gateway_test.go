@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/gateway/bridge"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
@@ -117,9 +118,11 @@ func startGateway(t testing.TB, yaml string, backends ...*backend) *gateway {
 	}
 	g := &gateway{t: t, finished: &finished{added: make(chan struct{}, 1)}}
 	g.dispatcher = dispatch.New(dispatch.Options{
-		NewUpstream: func(e dispatch.EndpointConfig) dispatch.Upstream { return g.server.NewUpstream(e) },
-		Observer:    g.finished,
-		Logger:      slog.New(slog.DiscardHandler),
+		NewUpstream: func(e dispatch.EndpointConfig) dispatch.Upstream {
+			return &bridge.Upstreams{HTTP1: g.server.NewUpstream(e)}
+		},
+		Observer: g.finished,
+		Logger:   slog.New(slog.DiscardHandler),
 	})
 	if g.server, err = NewServer(g.dispatcher, optionsOf(c)); err != nil {
 		t.Fatal(err)

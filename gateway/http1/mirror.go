@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock/penstock/gateway/bridge"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
@@ -132,7 +133,7 @@ func (t *mirrorTrip) run(ms *mirrors) {
 		x.Finish(dispatch.Refused)
 		return
 	}
-	up := x.Endpoint.Upstream.(*Upstream)
+	up := x.Endpoint.Upstream.(*bridge.Upstreams).HTTP1.(*Upstream)
 	u := t.connect(up)
 	if u == nil {
 		x.Finish(dispatch.ConnectFailed)

@@ -35,7 +35,7 @@ type idleShard struct {
 }
 
 // NewUpstream makes the connection pool of an endpoint.
-func (s *Server) NewUpstream(c dispatch.EndpointConfig) dispatch.Upstream {
+func (s *Server) NewUpstream(c dispatch.EndpointConfig) *Upstream {
 	up := &Upstream{srv: s, config: c, shards: make([]idleShard, min(runtime.GOMAXPROCS(0), 16))}
 	up.dialer = net.Dialer{Timeout: c.ConnectTimeout, KeepAlive: 15 * time.Second}
 	if c.TLS != nil {
