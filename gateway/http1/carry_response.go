@@ -76,13 +76,5 @@ func (t *trip) payload(b []byte) (n int, payload []byte, done bool, err error) {
 		n, done, err = t.body.take(b, nil)
 		return n, b[:n], done, err
 	}
-	size := 0
-	for n < len(b) && !done && err == nil {
-		var m int
-		var data []byte
-		m, data, done, err = t.body.chunks.Next(b[n:])
-		size += copy(b[size:], data)
-		n += m
-	}
-	return n, b[:size], done, err
+	return t.body.chunks.AppendPayload(b[:0], b)
 }

@@ -69,8 +69,8 @@ func (s *ChunkScanner) Reset() {
 	*s = ChunkScanner{TrailerBytes: s.TrailerBytes, TrailerFields: s.TrailerFields}
 }
 
-// KeepTrailers makes s append the lines of the trailers, with their line ends and without the message's last, to lines as they go by. It
-// is to be called before the first byte of a body is scanned, and holds until Reset.
+// KeepTrailers makes s append the lines of the trailers, with their line ends and without the message's last, to lines as they go by, from
+// now on and until Reset.
 func (s *ChunkScanner) KeepTrailers(lines *[]byte) { s.kept = lines }
 
 // Data is how many bytes of data, without framing, have been scanned.
@@ -118,6 +118,18 @@ func (s *ChunkScanner) Next(p []byte) (n int, data []byte, done bool, err error)
 	}
 	size := s.take(len(p) - n)
 	return n + size, p[n : n+size : n+size], false, nil
+}
+
+// AppendPayload goes over p as Scan does, and appends the data in it to dst, which may be p[:0].
+func (s *ChunkScanner) AppendPayload(dst, p []byte) (n int, _ []byte, done bool, err error) {
+	for n < len(p) && !done && err == nil {
+		var m int
+		var data []byte
+		m, data, done, err = s.Next(p[n:])
+		dst = append(dst, data...)
+		n += m
+	}
+	return n, dst, done, err
 }
 
 // take goes over data, of which there is at least one byte in the chunk and in the room bytes given.

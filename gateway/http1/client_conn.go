@@ -33,9 +33,9 @@ type clientConn struct {
 	readCut      atomic.Uint32                // why the reader was woken
 	phase        atomic.Uint32
 	deadline     atomic.Int64
-	bodyDeadline atomic.Int64 // of the uploader's read
-	sendDeadline atomic.Int64 // of the uploader's write
-	dialing      atomic.Pointer[context.CancelFunc]
+	bodyDeadline atomic.Int64                       // of the uploader's read
+	sendDeadline atomic.Int64                       // of the uploader's write
+	waiting      atomic.Pointer[context.CancelFunc] // ends the dial, or the Carry, that the present exchange waits for
 
 	opts     *settings // as they were when the present request began
 	times    *timeouts // of opts
@@ -361,17 +361,17 @@ func (c *clientConn) leave(why cut) {
 	c.gone.Store(true)
 	c.interrupt(why)
 	c.x.Cancel()
-	if cancel := c.dialing.Load(); cancel != nil {
-		(*cancel)()
-	}
 	c.sock.Wake()
 }
 
-// interrupt takes the present exchange's upstream away and aborts it. It may be called from any goroutine.
+// interrupt ends what the present exchange waits for: it takes its upstream away and aborts it. It may be called from any goroutine.
 func (c *clientConn) interrupt(why cut) {
 	c.cut.CompareAndSwap(uint32(cutNone), uint32(why))
 	if u := c.up.Swap(nil); u != nil {
 		u.abort()
+	}
+	if cancel := c.waiting.Load(); cancel != nil {
+		(*cancel)()
 	}
 }
 

@@ -31,7 +31,11 @@ func (c *clientConn) exchange(stream bool) verdict {
 
 // attempt tries one endpoint. again says whether it is safe to send the request once more: no endpoint has begun it, and it is all there.
 func (c *clientConn) attempt(stream bool) (o dispatch.Outcome, again bool) {
-	up := c.x.Endpoint.Upstream.(*bridge.Upstreams).HTTP1.(*Upstream)
+	ways := c.x.Endpoint.Upstream.(*bridge.Upstreams)
+	up, ok := ways.HTTP1.(*Upstream)
+	if !ok {
+		return c.attemptBridged(ways.For(false), stream)
+	}
 	u := c.connect(up, stream || c.x.Attempts > 1)
 	if u == nil {
 		if c.gone.Load() {
@@ -71,8 +75,8 @@ func (c *clientConn) connect(up *Upstream, fresh bool) *upstreamConn {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	c.dialing.Store(&cancel)
-	defer c.dialing.Store(nil)
+	c.waiting.Store(&cancel)
+	defer c.waiting.Store(nil)
 	if c.gone.Load() {
 		return nil
 	}

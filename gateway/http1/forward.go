@@ -136,6 +136,14 @@ func appendEdited(dst []byte, h *head, skip *FieldSet, edit *route.HeaderEdit) [
 	return append(dst, edit.Lines...)
 }
 
+// scheme is how the client sees the gateway.
+func (c *clientConn) scheme() string {
+	if c.secure {
+		return "https"
+	}
+	return "http"
+}
+
 // appendForwarding appends x-request-id and the X-Forwarded-* fields.
 func (c *clientConn) appendForwarding(out []byte, trusted bool) []byte {
 	h, r := &c.sc.req, &c.x.Request
@@ -153,10 +161,8 @@ func (c *clientConn) appendForwarding(out []byte, trusted bool) []byte {
 	out = append(out, "\r\nx-forwarded-proto: "...)
 	if proto, ok := h.Get(field.XForwardedProto); ok && trusted {
 		out = append(out, proto...)
-	} else if c.secure {
-		out = append(out, "https"...)
 	} else {
-		out = append(out, "http"...)
+		out = append(out, c.scheme()...)
 	}
 	out = append(out, "\r\nx-forwarded-host: "...)
 	if host, ok := h.Get(field.XForwardedHost); ok && trusted {

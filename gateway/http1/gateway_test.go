@@ -119,6 +119,12 @@ func startGateway(t testing.TB, yaml string, backends ...*backend) *gateway {
 	g := &gateway{t: t, finished: &finished{added: make(chan struct{}, 1)}}
 	g.dispatcher = dispatch.New(dispatch.Options{
 		NewUpstream: func(e dispatch.EndpointConfig) dispatch.Upstream {
+			switch {
+			case carrier != nil:
+				return &bridge.Upstreams{HTTP2: carrier}
+			case overBridge:
+				return &bridge.Upstreams{HTTP2: g.server.NewUpstream(e)}
+			}
 			return &bridge.Upstreams{HTTP1: g.server.NewUpstream(e)}
 		},
 		Observer: g.finished,
@@ -159,6 +165,12 @@ func optionsOf(c *config.Config) *Options {
 		AllowHalfClose: c.ClientHalfClose == "allow",
 	}
 }
+
+// What stands in for an engine of another protocol while a test runs.
+var (
+	overBridge bool            // endpoints are reached through package bridge, though they speak HTTP/1.1 again
+	carrier    bridge.Endpoint // carries every request
+)
 
 // simple is a configuration with one pool of one backend.
 const simple = `

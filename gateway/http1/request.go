@@ -106,7 +106,7 @@ func (c *clientConn) begin(headLen int) {
 	}
 	c.req.chunks.Reset()
 	c.resp = response{}
-	c.upload.streamed = false
+	c.upload.streamed, c.upload.copy = false, nil
 	c.upload.complete.Store(false)
 	c.cut.Store(uint32(cutNone))
 	c.srv.active.Add(1)

@@ -78,7 +78,7 @@ func (c *clientConn) sendInterim(h *ResponseHead) bool {
 	if h.Status == 100 {
 		c.req.expect = false
 	}
-	out := appendStatusLine(c.sc.down[:0], h)
+	out := appendStatusLine(c.sc.down[:0], h.Status, h.Reason)
 	out = h.AppendFields(out, skipLength)
 	out = append(out, "\r\n"...)
 	if c.write(out, nil) != nil {
@@ -89,10 +89,10 @@ func (c *clientConn) sendInterim(h *ResponseHead) bool {
 	return true
 }
 
-func appendStatusLine(out []byte, h *ResponseHead) []byte {
+func appendStatusLine[T []byte | string](out []byte, status int, reason T) []byte {
 	out = append(out, "HTTP/1.1 "...)
-	out = append(out, byte('0'+h.Status/100), byte('0'+h.Status/10%10), byte('0'+h.Status%10), ' ')
-	out = append(out, h.Reason...)
+	out = append(out, byte('0'+status/100), byte('0'+status/10%10), byte('0'+status%10), ' ')
+	out = append(out, reason...)
 	return append(out, "\r\n"...)
 }
 
@@ -113,7 +113,9 @@ func (c *clientConn) beginResponse(u *upstreamConn, headLen int) bool {
 	}
 	r.tillClose = r.body.framing == framedByClose || r.dechunk || r.tunnel
 	r.closeDown = q.close || r.tillClose || r.tunnel || c.srv.draining.Load() || c.upload.running && !c.upload.complete.Load()
-	c.watchUsage(h)
+	contentType, _ := h.Get(field.ContentType)
+	_, encoded := h.Get(field.ContentEncoding)
+	c.watchUsage(contentType, !encoded && !h.NoBody && h.Status == 200)
 	head := c.responseHead(h)
 	u.buf.consume(headLen)
 	r.sent = true
@@ -125,13 +127,11 @@ func (c *clientConn) beginResponse(u *upstreamConn, headLen int) bool {
 	return c.relayBody(u, head)
 }
 
-// watchUsage looks for token counts where a model server gives them.
-func (c *clientConn) watchUsage(h *ResponseHead) {
-	contentType, _ := h.Get(field.ContentType)
-	_, encoded := h.Get(field.ContentEncoding)
+// watchUsage looks for token counts where a model server gives them: in a body that is there, plain, and no error (told).
+func (c *clientConn) watchUsage(contentType []byte, told bool) {
 	sse := bytes.HasPrefix(contentType, []byte("text/event-stream"))
 	c.x.Streamed = sse
-	c.resp.scanUsage = !encoded && !h.NoBody && h.Status == 200 && (sse || bytes.HasPrefix(contentType, []byte("application/json")))
+	c.resp.scanUsage = told && (sse || bytes.HasPrefix(contentType, []byte("application/json")))
 	if c.resp.scanUsage {
 		c.resp.usage.Reset(sse)
 	}
@@ -147,7 +147,7 @@ var (
 // responseHead builds the head that the client gets.
 func (c *clientConn) responseHead(h *ResponseHead) []byte {
 	r, q := &c.resp, &c.req
-	out := appendStatusLine(c.sc.down[:0], h)
+	out := appendStatusLine(c.sc.down[:0], h.Status, h.Reason)
 	skip := skipResponse
 	switch {
 	case r.dechunk:
@@ -156,8 +156,15 @@ func (c *clientConn) responseHead(h *ResponseHead) []byte {
 		skip = skipNoContent
 	}
 	out = appendEdited(out, &h.head, skip, &c.x.Route.ResponseEdit)
+	c.sc.down = c.endResponseHead(out, h.Chunked && q.minor > 0 && (q.head || !h.NoBody))
+	return c.sc.down
+}
+
+// endResponseHead appends what the gateway itself says in the head of a response.
+func (c *clientConn) endResponseHead(out []byte, chunked bool) []byte {
+	r := &c.resp
 	out = appendField(out, "x-request-id: ", c.x.RequestID)
-	if h.Chunked && q.minor > 0 && (q.head || !h.NoBody) {
+	if chunked {
 		out = append(out, "Transfer-Encoding: chunked\r\n"...)
 	}
 	if c.opts.DebugHeaders {
@@ -170,12 +177,10 @@ func (c *clientConn) responseHead(h *ResponseHead) []byte {
 		out = append(out, "Connection: upgrade\r\nUpgrade: websocket\r\n"...)
 	case r.closeDown:
 		out = append(out, "Connection: close\r\n"...)
-	case q.minor == 0:
+	case c.req.minor == 0:
 		out = append(out, "Connection: keep-alive\r\n"...)
 	}
-	out = append(out, "\r\n"...)
-	c.sc.down = out
-	return out
+	return append(out, "\r\n"...)
 }
 
 // relayBody sends what came of the body, behind a head that is not sent yet. It reports whether the response is over.

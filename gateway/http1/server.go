@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/gateway/bridge"
 	"github.com/penstock/penstock/gateway/connwatch"
 	"github.com/penstock/penstock/gateway/dispatch"
 	"github.com/penstock/penstock/gateway/socket"
@@ -52,7 +53,7 @@ type Server struct {
 	draining   atomic.Bool // answers say Connection: close
 	closing    atomic.Bool // connections are closed when their exchange ends
 	active     atomic.Int64
-	mirrors    *mirrors
+	mirrors    *bridge.Mirrors
 
 	mu        sync.Mutex
 	conns     map[*clientConn]struct{}
@@ -77,7 +78,7 @@ func NewServer(d *dispatch.Dispatcher, o *Options) (*Server, error) {
 		stop:       make(chan struct{}),
 		retime:     make(chan struct{}, 1),
 	}
-	s.mirrors = newMirrors(s)
+	s.mirrors = bridge.NewMirrors(d)
 	s.SetOptions(o)
 	s.running.Go(s.sweep)
 	return s, nil
@@ -86,6 +87,7 @@ func NewServer(d *dispatch.Dispatcher, o *Options) (*Server, error) {
 // SetOptions makes o hold for all requests that begin from now on.
 func (s *Server) SetOptions(o *Options) {
 	s.settings.Store(newSettings(o))
+	s.mirrors.SetSilence(max(o.Timeouts.ResponseHeader.Std(), o.Timeouts.StreamIdle.Std()))
 	select {
 	case s.retime <- struct{}{}:
 	default:
@@ -168,7 +170,7 @@ func (s *Server) Close() {
 	for _, c := range s.connections() {
 		c.leave(cutServer)
 	}
-	s.mirrors.close()
+	s.mirrors.Close()
 	s.running.Wait()
 	for _, u := range s.allUpstreams() {
 		u.Close()

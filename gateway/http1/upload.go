@@ -14,6 +14,7 @@ import (
 type upload struct {
 	running  bool
 	streamed bool        // the body is read from the client; else it is held as a whole
+	unframed bool        // of a chunked body, the payload is sent
 	complete atomic.Bool // the body was read to its end
 	over     atomic.Bool // everything was sent, or sending has failed
 	stopping atomic.Bool // the response is over: stop reading
@@ -48,7 +49,7 @@ func (up *upload) begin(streamed bool) {
 	if up.done == nil {
 		up.done = make(chan struct{}, 1)
 	}
-	up.running, up.streamed, up.sent = true, streamed, 0
+	up.running, up.streamed, up.unframed, up.sent = true, streamed, false, 0
 	up.complete.Store(!streamed)
 	up.over.Store(false)
 	up.stopping.Store(false)
@@ -79,8 +80,6 @@ func (u *upstreamConn) write(o outgoing) error {
 // uploadAll returns early when the endpoint takes no more: its answer, or its absence, then tells why.
 func (c *clientConn) uploadAll(u *upstreamConn, out outgoing) {
 	up := &c.upload
-	up.copy.add(out.head)
-	up.copy.add(out.body)
 	if c.send(u, out) != nil {
 		return
 	}
@@ -97,16 +96,13 @@ func (c *clientConn) uploadAll(u *upstreamConn, out outgoing) {
 			c.interrupt(bad)
 			return
 		}
-		if used < n {
-			up.tail = getBuffer(n - used)
-			up.tail.end = copy(up.tail.b, b.b[used:n])
-		}
-		up.copy.add(piece)
+		up.keepTail(b.b[used:n])
+		up.copy.addSent(piece)
 		if c.send(u, outgoing{head: piece}) != nil {
 			return
 		}
 	}
-	c.srv.mirrors.submit(up.copy)
+	up.copy.submit()
 	if c.phase.CompareAndSwap(uint32(phaseNone), uint32(phaseResponse)) && c.times.response > 0 {
 		c.deadline.Store(dispatch.Now() + c.times.response)
 	}
@@ -153,9 +149,12 @@ func (c *clientConn) bodyPiece(p []byte) (used int, piece []byte, bad cut) {
 		piece = p[:used]
 	} else {
 		var err error
-		if q.aliased {
+		switch {
+		case up.unframed:
+			used, piece, done, err = q.chunks.AppendPayload(p[:0], p)
+		case q.aliased:
 			used, piece, done, err = c.reframe(p)
-		} else {
+		default:
 			used, done, err = q.chunks.Scan(p)
 			piece = p[:used]
 		}
@@ -171,6 +170,14 @@ func (c *clientConn) bodyPiece(p []byte) (used int, piece []byte, bad cut) {
 		up.complete.Store(true)
 	}
 	return used, piece, cutNone
+}
+
+// keepTail keeps what the client sent behind the body.
+func (up *upload) keepTail(p []byte) {
+	if len(p) > 0 {
+		up.tail = getBuffer(len(p))
+		up.tail.end = copy(up.tail.b, p)
+	}
 }
 
 // reframe makes chunks of a body's payload anew (see outgoingRechunked).
@@ -227,9 +234,14 @@ func (c *clientConn) endUpload() {
 		<-up.done
 	}
 	up.running = false
-	if !up.streamed {
-		return
+	if up.streamed {
+		c.endStreamed()
 	}
+}
+
+// endStreamed lets go of a request whose body was streamed.
+func (c *clientConn) endStreamed() {
+	up := &c.upload
 	// What was held of the request went out with the rest of it: the next request begins with the tail.
 	c.x.RequestBytes += int64(c.req.bodyLen) + up.sent
 	if c.in != nil {
