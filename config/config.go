@@ -84,6 +84,9 @@ type Limits struct {
 	HeldBodyBytes int `yaml:"heldBodyBytes" unit:"bytes" min:"1KiB" max:"1GiB"`
 	// Connections is the largest number of client connections at once; beyond it new ones wait in the listener's backlog.
 	Connections int `yaml:"connections" min:"1" max:"10000000"`
+	// Streams is the largest number of requests at once on one HTTP/2 connection of a client; further ones are refused, and clients that keep
+	// to the protocol wait.
+	Streams int `yaml:"streams" min:"1" max:"65536"`
 }
 
 // Timeouts bounds how long each step of a request may take. 0 turns one off.
@@ -103,6 +106,10 @@ type Timeouts struct {
 	StreamIdle Duration `yaml:"streamIdle" zero:"off" min:"1ms" max:"8760h"`
 	// Write is how long a client may take no byte of its response; then its request is cancelled.
 	Write Duration `yaml:"write" zero:"off" min:"1ms" max:"8760h"`
+	// Ping is how long the peer of an HTTP/2 connection may be silent until it is asked for a sign of life; without one within 20 s the
+	// connection is cut. Endpoints are asked only while requests are underway. gRPC servers by default take it amiss when they are asked more
+	// often than every five minutes.
+	Ping Duration `yaml:"ping" zero:"off" min:"1s" max:"8760h"`
 }
 
 // Shutdown sets the order of a graceful stop: readiness off, lame duck, drain, exit.

@@ -40,6 +40,7 @@ var DefaultLimits = Limits{
 	BodyBytes:          256 * mib,
 	HeldBodyBytes:      16 * mib,
 	Connections:        65536,
+	Streams:            256,
 }
 
 // DefaultTimeouts leaves a model server ten minutes for an answer that is not streamed and five between two tokens.
@@ -51,6 +52,7 @@ var DefaultTimeouts = Timeouts{
 	ResponseHeader: 10 * minute,
 	StreamIdle:     5 * minute,
 	Write:          60 * second,
+	Ping:           5*minute + 5*second,
 }
 
 // DefaultShutdown gives load balancers five seconds to notice, and generations ten minutes to end.

@@ -29,9 +29,10 @@ func TestDefaults(t *testing.T) {
 		Listen: ":8000", Admin: ":8001", ClientHalfClose: "abort",
 		AccessLog: AccessLog{Enabled: true, Sample: 1},
 		Limits: Limits{HeaderBytes: 64 * h, HeaderCount: 128, RequestTargetBytes: 16 * h, BodyBytes: 256 << 20,
-			HeldBodyBytes: 16 << 20, Connections: 65536},
+			HeldBodyBytes: 16 << 20, Connections: 65536, Streams: 256},
 		Timeouts: Timeouts{RequestHead: Duration(10 * s), RequestBody: Duration(60 * s), KeepAlive: Duration(120 * s),
-			Connect: Duration(5 * s), ResponseHeader: Duration(10 * m), StreamIdle: Duration(5 * m), Write: Duration(60 * s)},
+			Connect: Duration(5 * s), ResponseHeader: Duration(10 * m), StreamIdle: Duration(5 * m), Write: Duration(60 * s),
+			Ping: Duration(5*m + 5*s)},
 		Shutdown: Shutdown{LameDuck: Duration(5 * s), Drain: Duration(10 * m)},
 		Pools: map[string]*Pool{"llama": {
 			Endpoints: []string{"http://10.1.2.3:8000"},

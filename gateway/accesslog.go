@@ -76,6 +76,9 @@ func (l *jsonLine) request(x *dispatch.Exchange) {
 
 func (l *jsonLine) outcome(x *dispatch.Exchange, route, pool string) {
 	l.integer("status", int64(x.Status))
+	if x.GRPCStatus >= 0 {
+		l.integer("grpc_status", int64(x.GRPCStatus))
+	}
 	l.string("route", route)
 	l.string("pool", pool)
 	endpoint := ""

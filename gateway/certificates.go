@@ -12,9 +12,11 @@ import (
 	"github.com/penstock/penstock/config"
 )
 
-// alpnProtocols is what the listener offers in the TLS handshake, in order of preference. An engine that serves another protocol
-// adds it here and takes its connections in serveTLS.
-var alpnProtocols = []string{"http/1.1"}
+// protocolNameHTTP2 is HTTP/2 in the TLS handshake (RFC 9113, section 3.2).
+const protocolNameHTTP2 = "h2"
+
+// alpnProtocols is what the listener offers in the TLS handshake, in order of preference.
+var alpnProtocols = []string{protocolNameHTTP2, "http/1.1"}
 
 // certificatePair is a certificate with its key, and what it was read from.
 type certificatePair struct {

@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,10 +13,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/gateway/bridge"
 	"github.com/penstock/penstock/gateway/dispatch"
 	"github.com/penstock/penstock/gateway/http1"
+	"github.com/penstock/penstock/gateway/http2"
 	"github.com/penstock/penstock/health"
 )
 
@@ -51,13 +55,12 @@ type Gateway struct {
 
 	dispatcher *dispatch.Dispatcher
 	http1      *http1.Server
-	// http2 serves a connection that speaks HTTP/2 to its end. While it is nil such connections go to http1, whose parser refuses
-	// the preface with 505.
-	http2   func(c net.Conn, initial []byte, secure bool)
-	models  *modelLister
-	probes  *probes
-	sources *sources
-	health  *health.Service // what clients of the traffic port may ask over gRPC
+	http2      *http2.Server
+	mirrors    *bridge.Mirrors
+	models     *modelLister
+	probes     *probes
+	sources    *sources
+	health     *health.Service // what clients of the traffic port may ask over gRPC
 
 	tls          atomic.Pointer[tlsSettings] // nil: plaintext only
 	certificates *certificates               // what tls was made of; Run's goroutine alone uses it
@@ -87,28 +90,46 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g.health = health.NewService(g.healthState)
 	g.dispatcher = dispatch.New(dispatch.Options{
 		NewUpstream: func(e dispatch.EndpointConfig) dispatch.Upstream {
-			return &bridge.Upstreams{HTTP1: g.http1.NewUpstream(e)}
+			ways := &bridge.Upstreams{HTTP2: g.http2.NewUpstream(e)}
+			if e.Scheme != "h2c" {
+				ways.HTTP1 = g.http1.NewUpstream(e)
+			}
+			return ways
 		},
 		NewEjector: newEjector,
 		Observer:   g.observer,
 		Models:     g.models.reply,
 		Changed:    g.health.Changed,
+		Services:   []string{healthpb.Health_ServiceDesc.ServiceName},
 		Logger:     g.logger,
 	})
 	g.probes = &probes{dispatcher: g.dispatcher}
 	g.sources = &sources{dispatcher: g.dispatcher, probes: g.probes, logger: g.logger}
-	engine, err := http1.NewServer(g.dispatcher, &http1.Options{Limits: cfg.Limits, Timeouts: cfg.Timeouts})
-	if err != nil {
+	if err := g.startEngines(cfg); err != nil {
 		g.Close()
-		return nil, fmt.Errorf("cannot start the HTTP/1.1 engine: %w", err)
+		return nil, err
 	}
-	g.http1 = engine
 	g.admin = g.newAdminServer()
 	if err := g.apply(cfg); err != nil {
 		g.Close()
 		return nil, err
 	}
 	return g, nil
+}
+
+// startEngines starts the protocol engines, which apply then tells what the configuration sets about them.
+func (g *Gateway) startEngines(cfg *config.Config) (err error) {
+	g.http1, err = http1.NewServer(g.dispatcher, &http1.Options{Limits: cfg.Limits, Timeouts: cfg.Timeouts})
+	if err != nil {
+		return fmt.Errorf("cannot start the HTTP/1.1 engine: %w", err)
+	}
+	g.mirrors = bridge.NewMirrors(g.dispatcher)
+	services := map[string]http2.Service{healthpb.Health_ServiceDesc.ServiceName: g.health}
+	g.http2, err = http2.NewServer(g.dispatcher, &http2.Options{Limits: cfg.Limits, Timeouts: cfg.Timeouts}, g.mirrors, services)
+	if err != nil {
+		return fmt.Errorf("cannot start the HTTP/2 engine: %w", err)
+	}
+	return nil
 }
 
 func (o Options) withDefaults() Options {
@@ -160,14 +181,10 @@ func (g *Gateway) Addr() net.Addr { return g.traffic.Addr() }
 // AdminAddr is the address of the admin port, after Listen.
 func (g *Gateway) AdminAddr() net.Addr { return g.adminAt.Addr() }
 
-// serveConn serves a client connection to its end. Without TLS and HTTP/2 there is nothing to find out, and no time is spent on it.
+// serveConn serves a client connection to its end.
 func (g *Gateway) serveConn(c net.Conn) {
 	tcp := c.(*net.TCPConn)
 	settings := g.tls.Load()
-	if settings == nil && g.http2 == nil {
-		g.http1.ServeConn(tcp, nil, false)
-		return
-	}
 	if !g.opening.add(c) {
 		c.Close()
 		return
@@ -190,7 +207,7 @@ func (g *Gateway) open(c *net.TCPConn, settings *tlsSettings) (serve func(), err
 	case err != nil:
 		return nil, err
 	case settings == nil || spoken != protocolTLS && settings.allowPlaintext:
-		return func() { g.engine(spoken == protocolHTTP2)(c, nil, false) }, nil
+		return func() { g.serve(c, spoken == protocolHTTP2) }, nil
 	case spoken != protocolTLS:
 		return func() { refusePlaintext(c) }, nil
 	}
@@ -199,15 +216,17 @@ func (g *Gateway) open(c *net.TCPConn, settings *tlsSettings) (serve func(), err
 	if err != nil {
 		return nil, fmt.Errorf("cannot agree on TLS: %w", err)
 	}
-	return func() { g.engine(secure.ConnectionState().NegotiatedProtocol == "h2")(secure, nil, true) }, nil
+	return func() { g.serve(secure, secure.ConnectionState().NegotiatedProtocol == protocolNameHTTP2) }, nil
 }
 
-// engine returns what serves connections of a protocol.
-func (g *Gateway) engine(isHTTP2 bool) func(c net.Conn, initial []byte, secure bool) {
-	if isHTTP2 && g.http2 != nil {
-		return g.http2
+// serve lets the engine of a connection's protocol serve it.
+func (g *Gateway) serve(c net.Conn, isHTTP2 bool) {
+	if isHTTP2 {
+		g.http2.ServeConn(c)
+		return
 	}
-	return g.http1.ServeConn
+	_, secure := c.(*tls.Conn)
+	g.http1.ServeConn(c, nil, secure)
 }
 
 // Close cuts everything and releases what the gateway holds. Run does it at its end.
@@ -221,8 +240,15 @@ func (g *Gateway) Close() {
 	g.sources.close()
 	g.probes.close()
 	g.models.close()
+	g.health.Close()
 	if g.http1 != nil {
 		g.http1.Close()
+	}
+	if g.http2 != nil {
+		g.http2.Close()
+	}
+	if g.mirrors != nil {
+		g.mirrors.Close()
 	}
 	g.dispatcher.Close()
 	if g.traffic != nil {

@@ -95,21 +95,24 @@ func (g *Gateway) control(ctx context.Context) (why string) {
 func (g *Gateway) drain(why string) (cut int) {
 	times := g.config.Load().Shutdown
 	g.http1.LameDuck()
+	g.http2.LameDuck()
 	log := g.logger.With(slog.String("why", why))
-	log.Info("stopping: readiness is off, connections are still accepted", "lameDuck", times.LameDuck, "active", g.http1.Active())
+	log.Info("stopping: readiness is off, connections are still accepted", "lameDuck", times.LameDuck, "active", g.active())
 	if g.wait(nil, times.LameDuck.Std()) == waitForced {
 		return g.forced()
 	}
 	g.traffic.close()
 	g.health.Close() // a Watch has no end of its own to wait for
 	g.http1.Drain()
+	g.http2.Drain()
+	g.health.Close() // who watches would stay for as long as it may
 	draining := time.Now()
-	log.Info("no more connections are accepted; waiting for requests to finish", "drain", times.Drain, "active", g.http1.Active())
+	log.Info("no more connections are accepted; waiting for requests to finish", "drain", times.Drain, "active", g.active())
 	switch g.wait(g.slots.empty(), times.Drain.Std()) {
 	case waitForced:
 		return g.forced()
 	case waitTimeout:
-		cut = g.http1.Active()
+		cut = g.active()
 		log.Warn("cutting the requests that did not finish in time", "active", cut, took(draining))
 		return cut
 	}
@@ -117,8 +120,11 @@ func (g *Gateway) drain(why string) (cut int) {
 	return 0
 }
 
+// active is the number of requests underway.
+func (g *Gateway) active() int { return g.http1.Active() + g.http2.Active() }
+
 func (g *Gateway) forced() (cut int) {
-	cut = g.http1.Active()
+	cut = g.active()
 	g.logger.Warn("second signal: ending at once, without waiting for requests", "active", cut)
 	return cut
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/discovery"
 	"github.com/penstock/penstock/gateway/http1"
+	"github.com/penstock/penstock/gateway/http2"
 )
 
 // contentSum tells whether a file has changed, however it was replaced: a ConfigMap is a symbolic link to a directory that is
@@ -41,6 +42,13 @@ func (g *Gateway) apply(c *config.Config) error {
 		DebugHeaders:   c.DebugHeaders,
 		AllowHalfClose: c.ClientHalfClose == "allow",
 	})
+	g.http2.SetOptions(&http2.Options{
+		Limits:         c.Limits,
+		Timeouts:       c.Timeouts,
+		TrustedProxies: trusted,
+		DebugHeaders:   c.DebugHeaders,
+	})
+	g.mirrors.SetSilence(max(c.Timeouts.ResponseHeader.Std(), c.Timeouts.StreamIdle.Std()))
 	g.slots.setMost(c.Limits.Connections)
 	g.log.set(c.AccessLog)
 	g.useCertificates(certificates)

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // withTLS is a tls section with certificates and whatever else it is to have.
@@ -55,7 +54,7 @@ func TestHTTPSIsServed(t *testing.T) {
 		}
 		body, _ := io.ReadAll(response.Body)
 		response.Body.Close()
-		if string(body) != "hello" || response.TLS.NegotiatedProtocol != "http/1.1" {
+		if string(body) != "hello" || response.TLS.NegotiatedProtocol != "h2" {
 			t.Errorf("got %q over %q", body, response.TLS.NegotiatedProtocol)
 		}
 	}
@@ -136,33 +135,35 @@ func TestPlaintextBesideTLSWhereAllowed(t *testing.T) {
 	if status != 200 || body != "hello" {
 		t.Errorf("with TLS: got %d %q", status, body)
 	}
-	// There is no HTTP/2 yet: its preface gets the answer of the HTTP/1.1 parser.
-	c := rawConn(t, r)
-	if answer := exchange(t, c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"); answer.StatusCode != 505 {
-		t.Errorf("an HTTP/2 preface got status %d, want 505", answer.StatusCode)
-	}
 }
 
-func TestPrefaceGoesToTheHTTP2Engine(t *testing.T) {
-	got := make(chan string, 1)
-	r := newRunning(t, parse(t, pool(answering(t, "hello"))), "")
-	r.http2 = func(c net.Conn, initial []byte, secure bool) {
-		defer c.Close()
-		b := make([]byte, len(http2Preface))
-		io.ReadFull(c, b)
-		got <- fmt.Sprintf("%s%s %v", initial, b, secure)
-	}
-	r.run()
-	io.WriteString(rawConn(t, r), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-	select {
-	case first := <-got:
-		if first != "PRI * HTTP/2.0 false" {
-			t.Errorf("the engine got %q", first)
+// One port takes HTTP/1.1 and HTTP/2, in the clear by the preface and with TLS by what is agreed in the handshake.
+func TestOnePortSpeaksBothVersions(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	r := start(t, pool(answering(t, "hello"))+withTLS(ca, t, ", allowPlaintext: true", "a.test"))
+	for _, test := range []struct {
+		name, scheme, want string
+		set                func(*http.Protocols)
+	}{
+		{"HTTP/1.1", "http", "HTTP/1.1", func(p *http.Protocols) { p.SetHTTP1(true) }},
+		{"HTTP/2 by its preface", "http", "HTTP/2.0", func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) }},
+		{"HTTP/1.1 over TLS", "https", "HTTP/1.1", func(p *http.Protocols) { p.SetHTTP1(true) }},
+		{"HTTP/2 over TLS", "https", "HTTP/2.0", func(p *http.Protocols) { p.SetHTTP1(true); p.SetHTTP2(true) }},
+	} {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.pool(), ServerName: "a.test"}, Protocols: new(http.Protocols)}
+		test.set(transport.Protocols)
+		answer, err := (&http.Client{Transport: transport}).Get(test.scheme + "://" + r.Addr().String() + "/")
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
 		}
-	case <-time.After(patience):
-		t.Error("the engine got nothing")
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		transport.CloseIdleConnections()
+		if err != nil || string(body) != "hello" || answer.Proto != test.want {
+			t.Errorf("%s: got %s %q, %v; want %s", test.name, answer.Proto, body, err, test.want)
+		}
 	}
-	r.expectSaid("HTTP/1.1 beside it", "200 hello")
 }
 
 func TestSilentClientsAreCut(t *testing.T) {

@@ -44,6 +44,16 @@ func (x *Exchange) Admit() *Reply {
 	return x.told(x.admit())
 }
 
+// TryAdmit is Admit for those who must not wait. Where it returns false no endpoint was to be had at once, and AdmitLater is to follow.
+func (x *Exchange) TryAdmit() bool {
+	x.Pool.requests.Add(1)
+	x.readSession()
+	return !x.admission.left.Load() && x.acquire(Now()) == balancer.Acquired
+}
+
+// AdmitLater is what Admit does where TryAdmit failed.
+func (x *Exchange) AdmitLater() *Reply { return x.told(x.admit()) }
+
 // AdmitNow is Admit without waiting, for mirror copies: it takes an endpoint only if no request waits for one.
 func (x *Exchange) AdmitNow() bool {
 	x.readSession()

@@ -28,6 +28,8 @@ type Options struct {
 	// Changed is called after the set of ready endpoints of some pool, or the configuration, has changed, and maybe when it has not; nil is
 	// allowed. Locks are held: it must not block, and leaves looking at the Dispatcher and its Pools to somebody else.
 	Changed func()
+	// Services names the gRPC services that the gateway itself serves, but for those that a route names.
+	Services []string
 	// Logger takes ejections, recoveries and drains; nil drops them.
 	Logger *slog.Logger
 }

@@ -42,6 +42,8 @@
 //	502     upstream_reset       the endpoint closed the connection before it answered
 //	502     upstream_broken      the endpoint's answer was malformed or broke off before any of it was sent on
 //	504     upstream_timeout     the endpoint did not answer in time
+//	504     deadline_exceeded    the deadline that the request came with passed
+//	503     stream_refused       the endpoint refused the request before it began it, and it could not be sent to another one
 //	499     client_left          never sent: the client left first; what the access log has
 //
 // 429 and 503, and the 504 of the queue, carry Retry-After: the pool's queue timeout, which is the time in which its operator expects a

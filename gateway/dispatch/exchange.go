@@ -39,6 +39,7 @@ type Exchange struct {
 	RequestBytes  int64        // body bytes received from the client
 	ResponseBytes int64        // body bytes sent to the client
 	Events        int64        // SSE data events seen
+	GRPCStatus    int          // the status of a gRPC call; -1 where the client got none, and for requests that are no calls
 	Busy          bool         // the endpoint said that it has enough to do in another way than with status 429 or 503, such as gRPC's
 	Usage         openai.Usage // token counts that the response carried
 	FirstToken    int64        // when the first body byte of the response was sent, on Now's scale
@@ -71,7 +72,7 @@ func (x *Exchange) begin(d *Dispatcher, mirror bool) {
 	x.Request, x.ClientIP, x.RequestID, x.Protocol, x.Started = route.Request{}, netip.Addr{}, nil, "", 0
 	x.Route, x.Target, x.Pool, x.Mirror, x.Attempts = nil, nil, nil, nil, 0
 	x.Status, x.Streamed, x.Busy, x.RequestBytes, x.ResponseBytes, x.Events = 0, false, false, 0, 0, 0
-	x.Usage, x.FirstToken, x.LastToken = openai.Usage{}, 0, 0
+	x.Usage, x.FirstToken, x.LastToken, x.GRPCStatus = openai.Usage{}, 0, 0, -1
 	x.Queued, x.Finished, x.Outcome, x.Refusal = 0, 0, Completed, nil
 	x.admission.begin(d, mirror)
 }

@@ -18,6 +18,11 @@ const (
 	UpstreamBroken
 	// UpstreamTimeout: the endpoint did not answer, or paused, for longer than is allowed.
 	UpstreamTimeout
+	// DeadlineExceeded: the deadline that the client set passed first; nobody's fault here.
+	DeadlineExceeded
+	// StreamRefused: the endpoint turned the request away before it began it, as it has too many or is shutting down. Safe to retry and no
+	// fault of the endpoint.
+	StreamRefused
 	// Refused: the gateway answered by itself (no route, queue full, no endpoint, bad request, local answer).
 	Refused
 
@@ -25,14 +30,16 @@ const (
 )
 
 var outcomeNames = [outcomes]string{
-	Completed:       "completed",
-	ClientGone:      "client_gone",
-	ConnectFailed:   "connect_failed",
-	StaleConnection: "stale_connection",
-	UpstreamReset:   "upstream_reset",
-	UpstreamBroken:  "upstream_broken",
-	UpstreamTimeout: "upstream_timeout",
-	Refused:         "refused",
+	Completed:        "completed",
+	ClientGone:       "client_gone",
+	ConnectFailed:    "connect_failed",
+	StaleConnection:  "stale_connection",
+	UpstreamReset:    "upstream_reset",
+	UpstreamBroken:   "upstream_broken",
+	UpstreamTimeout:  "upstream_timeout",
+	DeadlineExceeded: "deadline_exceeded",
+	StreamRefused:    "stream_refused",
+	Refused:          "refused",
 }
 
 // String returns the outcome as metrics and logs name it, such as "connect_failed".

@@ -54,21 +54,27 @@ var (
 		"the replica closed the connection before it answered; the request may have run, so it was not sent again", "", 0)
 	replyStale = NewReply(502, "upstream_reset",
 		"the replica closed a connection that was in use before, and the request could not be sent again", "", 0)
-	replyBroken  = NewReply(502, "upstream_broken", "the replica's answer was not valid or broke off", "", 0)
-	replyTimeout = NewReply(504, "upstream_timeout", "the replica did not answer in time", "", 0)
+	replyBroken   = NewReply(502, "upstream_broken", "the replica's answer was not valid or broke off", "", 0)
+	replyTimeout  = NewReply(504, "upstream_timeout", "the replica did not answer in time", "", 0)
+	replyDeadline = NewReply(504, "deadline_exceeded", "the deadline that the request came with passed before it was answered", "", 0)
+	replyRefused  = NewReply(503, "stream_refused", "the replica refused the request before it began it, and no other took it; send it again",
+		"", int(minRetryAfter/time.Second))
 )
 
 // failures are the answers for attempts that failed.
 var failures = [...]*Reply{
-	ClientGone:      ClientLeft,
-	ConnectFailed:   replyConnectFailed,
-	StaleConnection: replyStale,
-	UpstreamReset:   replyReset,
-	UpstreamBroken:  replyBroken,
-	UpstreamTimeout: replyTimeout,
+	ClientGone:       ClientLeft,
+	ConnectFailed:    replyConnectFailed,
+	StaleConnection:  replyStale,
+	UpstreamReset:    replyReset,
+	UpstreamBroken:   replyBroken,
+	UpstreamTimeout:  replyTimeout,
+	DeadlineExceeded: replyDeadline,
+	StreamRefused:    replyRefused,
 }
 
-func failureReply(o Outcome) *Reply {
+// FailureReply is the answer for an attempt that failed as o.
+func FailureReply(o Outcome) *Reply {
 	if int(o) >= len(failures) || failures[o] == nil {
 		panic(fmt.Sprintf("BUG: an attempt ended as %v, which is no failure", o))
 	}

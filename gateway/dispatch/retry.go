@@ -17,7 +17,7 @@ func (x *Exchange) Retry(o Outcome, mayRetry bool) *Reply {
 		return x.told(ClientLeft)
 	}
 	if !mayRetry || !x.allowsRetry(now) {
-		return x.told(failureReply(o))
+		return x.told(FailureReply(o))
 	}
 	if observer := a.dispatcher.options.Observer; observer != nil {
 		observer.Retried(p, o)

@@ -17,6 +17,8 @@ const (
 	Local
 	// Refuse: answer with the Reply that came along.
 	Refuse
+	// Serve: the call is for one of Options.Services.
+	Serve
 )
 
 // modelsPath is answered locally, and so is what lies below it.
@@ -47,6 +49,8 @@ func (x *Exchange) match(t *table) (Action, *Reply) {
 	switch {
 	case local && (r == nil || !isBelow(r.Path, modelsPath)):
 		return Local, nil
+	case x.asksForService() && (r == nil || r.GRPCService == ""):
+		return Serve, nil
 	case needModel:
 		return NeedModel, nil
 	case r == nil:
@@ -72,6 +76,19 @@ func (x *Exchange) asksForModels() bool {
 	}
 	rest, ok := bytes.CutPrefix(x.Request.Path, []byte(modelsPath))
 	return ok && (len(rest) == 0 || rest[0] == '?' || rest[0] == '/')
+}
+
+// asksForService reports whether the request calls one of Options.Services, unless a route was made for that very service.
+func (x *Exchange) asksForService() bool {
+	if len(x.Request.GRPCService) == 0 {
+		return false
+	}
+	for _, s := range x.admission.dispatcher.options.Services {
+		if s == string(x.Request.GRPCService) {
+			return true
+		}
+	}
+	return false
 }
 
 // isBelow reports whether path is prefix or lies below it.

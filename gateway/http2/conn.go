@@ -1,0 +1,449 @@
+package http2
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock/penstock/gateway/connwatch"
+	"github.com/penstock/penstock/gateway/dispatch"
+	"github.com/penstock/penstock/gateway/socket"
+)
+
+const (
+	// streamWindow is how much a peer may send on a stream before it gets credit back, in bytes: what is held of a stream at most.
+	streamWindow = 256 << 10
+	// maxBacklog is the output beyond which DATA is held back in its stream, in bytes.
+	maxBacklog = 128 << 10
+	// fatalBacklog is the output beyond which a connection is given up, in bytes: its peer makes work and does not read what comes of it.
+	fatalBacklog = 4 << 20
+)
+
+// role is what a connection's peer is: a client or an endpoint. Its methods run on the reader's goroutine. An error is of type
+// *connError and ends the connection.
+type role interface {
+	// headers handles a complete header block, whose fields are in conn.fields.
+	headers(b *batch, id uint32, end, tooLarge bool) error
+	// data handles DATA; size is the frame's payload with its padding, which is what counts against windows.
+	data(b *batch, id uint32, p []byte, size int, end bool) error
+	// reset handles RST_STREAM.
+	reset(b *batch, id uint32, code errCode) error
+	// window handles WINDOW_UPDATE of a stream; n is 0 where the peer sent 0.
+	window(b *batch, id uint32, n int64) error
+	// resized handles a change of the peer's initial window by delta.
+	resized(b *batch, delta int64) error
+	// limited handles the peer's limit of streams.
+	limited(streams uint32)
+	// known says whether a stream has ever been opened; frames on others are errors.
+	known(id uint32) bool
+	// goAway handles GOAWAY.
+	goAway(b *batch, last uint32, code errCode)
+	// ponged handles the answer to a PING of ours.
+	ponged(b *batch)
+	// settingsDone is called when SETTINGS of the peer were applied.
+	settingsDone()
+	// isServer says whether the peer is a server.
+	isServer() bool
+}
+
+// conn is one HTTP/2 connection, as both roles share it.
+type conn struct {
+	srv    *Server
+	role   role
+	nc     net.Conn
+	sock   *socket.Conn // the TCP connection beneath nc
+	secure bool         // nc is TLS
+	watch  connwatch.Token
+	fin    atomic.Bool // the peer sent FIN: short reads do not drain any more
+
+	// The reader's own.
+	in      *readBuffer
+	roomy   bool // the last read filled its buffer: read more at once
+	readErr error
+	stepFn  func(fd uintptr) bool
+	batch   batch
+	headerReader
+	// prefaceLeft is what has to come of a client's preface.
+	prefaceLeft string
+	greeted     bool // the peer's first SETTINGS have come
+	calm        allowance
+
+	received atomic.Int64 // what the peer may still send on the connection, in bytes
+	owed     atomic.Int64 // bytes that went on and that the peer has got no credit for
+	heard    atomic.Int64 // when bytes last came, on dispatch.Now's scale
+	asked    atomic.Int64 // when a PING that is not answered was sent; 0 is none
+	stuck    atomic.Int64 // since when the peer takes nothing; 0 while it does
+	midway   atomic.Int64 // since when a frame or a header block is incomplete; 0 while none is
+
+	mu          sync.Mutex
+	out         *output
+	flushing    bool // somebody is writing, or will
+	dead        bool
+	closing     bool // the connection is to end once the output is written
+	sendWindow  int64
+	firstWindow int64 // of each stream, as the peer's SETTINGS have it
+	sentFrames  int64 // frames of DATA and headers that were sent
+	attempted   int64 // bytes of output that were written, or that it was tried with
+	headerWriter
+	waiting []*lane // that have data to send and no room on this connection
+}
+
+// greeting is what is told to the peer first.
+type greeting struct {
+	preface  string
+	settings []setting
+	window   int64 // of the connection
+}
+
+func (c *conn) init(s *Server, r role, nc net.Conn, sock *socket.Conn, g greeting, maxList int) {
+	_, secure := nc.(*tls.Conn)
+	c.srv, c.role, c.nc, c.sock, c.secure = s, r, nc, sock, secure
+	c.stepFn = c.step
+	c.sendWindow, c.firstWindow = defaultWindow, defaultWindow
+	c.received.Store(g.window)
+	c.heard.Store(dispatch.Now())
+	c.calm = newAllowance(controlBurst, controlsPerSecond)
+	c.headerReader.init(maxList)
+	c.headerWriter.init(c)
+	c.out = outputs.Get().(*output)
+	c.out.b = append(c.out.b, g.preface...)
+	c.out.b = appendSettings(c.out.b, g.settings)
+	c.out.b = appendWindowUpdate(c.out.b, 0, g.window-defaultWindow)
+}
+
+// serve reads until the connection ends, and returns why. The caller has registered it with the watcher.
+func (c *conn) serve() error {
+	b := &c.batch
+	c.mu.Lock()
+	c.touch(b)
+	c.mu.Unlock()
+	b.flush()
+	if c.secure {
+		c.readSecure()
+	} else {
+		c.read()
+	}
+	b.flush()
+	if c.in != nil {
+		c.in.release()
+		c.in = nil
+	}
+	return c.readErr
+}
+
+func (c *conn) read() {
+	for c.readErr == nil {
+		err := c.sock.Poll(c.stepFn)
+		if err == nil {
+			return
+		}
+		if !c.wokenByWatcher(err) {
+			c.readErr = err
+			return
+		}
+	}
+}
+
+// step is called whenever the peer may have sent something. See package socket for why it does not read until there is nothing.
+func (c *conn) step(fd uintptr) bool {
+	for {
+		room := c.room()
+		n, err := socket.TryRead(fd, room)
+		if err == socket.ErrWouldBlock {
+			c.pause()
+			return false
+		}
+		if err == nil {
+			err = c.took(n, n == len(room))
+		}
+		if err != nil {
+			c.readErr = err
+			return true
+		}
+		if socket.ShortReadDrains && n < len(room) && !c.fin.Load() {
+			c.pause()
+			return false
+		}
+	}
+}
+
+func (c *conn) readSecure() {
+	for {
+		room := c.room()
+		n, err := c.nc.Read(room)
+		if n > 0 {
+			if err := c.took(n, n == len(room)); err != nil {
+				c.readErr = err
+				return
+			}
+		}
+		if err != nil {
+			if c.wokenByWatcher(err) {
+				continue
+			}
+			c.readErr = err
+			return
+		}
+	}
+}
+
+// room returns where to read into; there is always some.
+func (c *conn) room() []byte {
+	if c.in == nil {
+		c.in = getReadBuffer(c.roomy)
+	}
+	c.in.compact()
+	return c.in.free()
+}
+
+// pause gives the buffer back while nothing is in it.
+func (c *conn) pause() {
+	if c.in != nil && c.in.len() == 0 {
+		c.in.release()
+		c.in = nil
+	}
+}
+
+// took handles the frames among the bytes that were read, and writes what follows from them.
+func (c *conn) took(n int, full bool) error {
+	c.in.end += n
+	c.roomy = full
+	c.heard.Store(dispatch.Now())
+	err := c.frames()
+	c.batch.flush()
+	if c.in.len() > 0 || c.inBlock() || !c.greeted {
+		c.midway.CompareAndSwap(0, c.heard.Load())
+	} else if c.midway.Load() != 0 {
+		c.midway.Store(0)
+	}
+	return err
+}
+
+func (c *conn) frames() error {
+	if c.prefaceLeft != "" {
+		n := min(len(c.prefaceLeft), c.in.len())
+		if string(c.in.bytes()[:n]) != c.prefaceLeft[:n] {
+			return connErrorf(errProtocol, "the connection does not begin with HTTP/2's preface")
+		}
+		c.prefaceLeft = c.prefaceLeft[n:]
+		c.in.consume(n)
+	}
+	for c.in.len() >= frameHeaderLen {
+		b := c.in.bytes()
+		h := parseFrameHeader(b)
+		if h.length > maxFrame {
+			return connErrorf(errFrameSize, "a frame of %d bytes is longer than the %d that are accepted", h.length, maxFrame)
+		}
+		if len(b) < frameHeaderLen+h.length {
+			return nil
+		}
+		if err := c.frame(&h, b[frameHeaderLen:frameHeaderLen+h.length]); err != nil {
+			return err
+		}
+		c.in.consume(frameHeaderLen + h.length)
+	}
+	return nil
+}
+
+// PeerGone is called by the watcher when the peer has half-closed or reset the connection. Who half-closes can take no part in flow control,
+// so both mean the same: the reader is to read to the end.
+func (c *conn) PeerGone(bool) {
+	c.fin.Store(true)
+	c.sock.WakeReader()
+}
+
+// wokenByWatcher reports whether a read was only interrupted to say that the peer's end is near, up to which it is to go on.
+func (c *conn) wokenByWatcher(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead || c.closing {
+		return false
+	}
+	c.sock.TCP().SetReadDeadline(time.Time{})
+	return true
+}
+
+// kill cuts the connection with a reset. It may be called from any goroutine; the reader is woken and ends.
+func (c *conn) kill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.killLocked()
+}
+
+// killLocked is kill with the lock held.
+func (c *conn) killLocked() {
+	if c.dead {
+		return
+	}
+	c.dead = true
+	c.srv.watcher.Forget(c.watch)
+	go c.sock.Abort() // waits until the reader has left its step
+}
+
+// touch makes the batch write the output, unless somebody will already. The lock is held.
+func (c *conn) touch(b *batch) {
+	if c.backlog() > fatalBacklog {
+		c.killLocked()
+		return
+	}
+	if !c.flushing {
+		c.flushing = true
+		b.conns = append(b.conns, c)
+	}
+}
+
+// buffer returns the output to append to. The lock is held.
+func (c *conn) buffer() *output {
+	if c.out == nil {
+		c.out = outputs.Get().(*output)
+	}
+	return c.out
+}
+
+// backlog is how many bytes wait to be written, but for those that are being written. The lock is held.
+func (c *conn) backlog() int {
+	if c.out == nil {
+		return 0
+	}
+	return len(c.out.b)
+}
+
+// send appends what f appends. f must not lock.
+func (c *conn) send(b *batch, f func(dst []byte) []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead {
+		return
+	}
+	o := c.buffer()
+	o.b = f(o.b)
+	c.touch(b)
+}
+
+func (c *conn) sendReset(b *batch, id uint32, code errCode) {
+	c.send(b, func(dst []byte) []byte { return appendReset(dst, id, code) })
+}
+
+// flush writes the output. Only who has set flushing calls it. What the socket does not take is written by a goroutine of its own.
+func (c *conn) flush(b *batch) {
+	c.mu.Lock()
+	for c.out != nil && !c.dead {
+		o := c.out
+		c.out = nil
+		c.attempted += int64(len(o.b))
+		c.mu.Unlock()
+		n, err := c.writeNow(o.b)
+		if err == nil && n < len(o.b) {
+			c.stuck.Store(dispatch.Now())
+			c.srv.running.Add(1)
+			go c.writeRest(o, n)
+			return
+		}
+		o.release()
+		c.mu.Lock()
+		if err != nil {
+			c.killLocked()
+		}
+	}
+	if c.closing && !c.dead {
+		c.shutWrite()
+	}
+	c.flushing = false
+	c.resume(b)
+}
+
+// writeNow writes what the peer takes without waiting; of TLS that cannot be said, so it takes nothing.
+func (c *conn) writeNow(p []byte) (int, error) {
+	if c.secure {
+		return 0, nil
+	}
+	return c.sock.WriteNow(p, nil)
+}
+
+// writeRest writes what is left of an output, and then what came meanwhile, waiting while the peer takes nothing.
+func (c *conn) writeRest(o *output, n int) {
+	defer c.srv.running.Done()
+	_, err := c.nc.Write(o.b[n:])
+	c.stuck.Store(0)
+	o.release()
+	if err != nil {
+		c.kill()
+	}
+	b := getBatch()
+	c.flush(b)
+	b.release()
+}
+
+// resume lets those send that waited for room on this connection. The lock is held, and released.
+func (c *conn) resume(b *batch) {
+	list := c.waiting
+	c.waiting = nil
+	c.mu.Unlock()
+	for _, l := range list {
+		l.resume(b, c)
+	}
+}
+
+// credit notes that n bytes which the peer sent have gone on, and gives it credit once that is worth a frame.
+func (c *conn) credit(b *batch, n int64) {
+	if n == 0 || c.owed.Add(n) < streamWindow {
+		return
+	}
+	if n = c.owed.Swap(0); n > 0 {
+		c.received.Add(n)
+		c.send(b, func(dst []byte) []byte { return appendWindowUpdate(dst, 0, n) })
+	}
+}
+
+// spend counts DATA against the connection's window.
+func (c *conn) spend(size int) error {
+	if c.received.Add(-int64(size)) < 0 {
+		return connErrorf(errFlowControl, "more DATA came than the connection's window allows")
+	}
+	return nil
+}
+
+// writeData appends as much of p as the lane's window, the connection's and the output allow, and the end of the stream if all of p went and
+// end is set. Where it was not the stream's window that was too small, the lane is told when there may be room. Its lock is held.
+func (c *conn) writeData(b *batch, l *lane, p []byte, end bool) (n int, ended bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead {
+		return 0, false
+	}
+	room := min(c.sendWindow, int64(maxBacklog-c.backlog()))
+	n = int(max(0, min(int64(len(p)), l.window, room)))
+	if n < len(p) && l.window > int64(n) && l.waitsOn != c {
+		l.waitsOn = c
+		c.waiting = append(c.waiting, l)
+	}
+	ended = end && n == len(p)
+	if n == 0 && !ended {
+		return 0, false
+	}
+	c.sendWindow -= int64(n)
+	o := c.buffer()
+	for left := p[:n]; ; {
+		piece := left[:min(len(left), maxFrame)]
+		left = left[len(piece):]
+		flags := uint8(0)
+		if ended && len(left) == 0 {
+			flags = flagEndStream
+		}
+		o.b = appendFrameHeader(o.b, len(piece), frameData, flags, l.toID)
+		o.b = append(o.b, piece...)
+		c.sentFrames++
+		if len(left) == 0 {
+			break
+		}
+	}
+	c.touch(b)
+	return n, ended
+}

@@ -1,0 +1,351 @@
+package http2
+
+import (
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/penstock/penstock/gateway/dispatch"
+	"github.com/penstock/penstock/gateway/field"
+	"github.com/penstock/penstock/gateway/grpc"
+	"github.com/penstock/penstock/gateway/openai"
+)
+
+// on reports whether the stream is what an endpoint's connection knows under a number. The lock is held.
+func (s *stream) on(u *upstreamConn, id uint32) bool { return s.u == u && s.uid == id }
+
+// response takes a header block of the endpoint: an interim head, the final one, or trailers.
+func (s *stream) response(b *batch, u *upstreamConn, id uint32, fields []hpack.HeaderField, end, tooLarge bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.on(u, id) {
+		return
+	}
+	switch status, ok := readStatus(fields); {
+	case tooLarge:
+		s.broken(b, "its header list is longer than the gateway takes")
+	case s.headSent && (!end || !validTrailers(fields)):
+		s.broken(b, "its trailers are malformed")
+	case s.headSent:
+		s.responseTrailers(b, fields)
+	case !ok || status == 101 || status < 200 && end:
+		s.broken(b, "its response's head is malformed")
+	case status < 200:
+		s.sendInterim(b, status, fields)
+	default:
+		s.beginResponse(b, status, fields, end)
+	}
+}
+
+// readStatus reads the :status of a response, whose other fields must be sound.
+func readStatus(fields []hpack.HeaderField) (status int, ok bool) {
+	if len(fields) == 0 || fields[0].Name != ":status" || len(fields[0].Value) != 3 {
+		return 0, false
+	}
+	for _, c := range bytesOf(fields[0].Value) {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		status = status*10 + int(c-'0')
+	}
+	return status, status >= 100 && status <= 599 && validTrailers(fields[1:])
+}
+
+// broken ends a call whose endpoint breaks the protocol.
+func (s *stream) broken(b *batch, why string) {
+	s.x.Failed(connErrorf(errProtocol, "%s", why))
+	s.endUpstream(b, errProtocol)
+	s.disconnect(b)
+	s.fail(b, dispatch.UpstreamBroken)
+}
+
+// sendInterim relays an interim response. A call takes none.
+func (s *stream) sendInterim(b *batch, status int, fields []hpack.HeaderField) {
+	if s.head.grpc {
+		return
+	}
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead {
+		return
+	}
+	mark := c.beginBlock()
+	c.field(":status", strconv.Itoa(status))
+	for i := range fields {
+		if f := &fields[i]; f.Name[0] != ':' && !isConnectionField(f.Name) {
+			c.copy(f)
+		}
+	}
+	c.endBlock(b, mark, s.id, false)
+}
+
+// isConnectionField reports whether a response's field holds for one connection only; HTTP/2 has no such fields.
+func isConnectionField(name string) bool {
+	switch name {
+	case "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade":
+		return true
+	}
+	return false
+}
+
+// beginResponse relays the head of the final response.
+func (s *stream) beginResponse(b *batch, status int, fields []hpack.HeaderField, end bool) {
+	s.x.FirstByte()
+	s.look(status, fields, end)
+	s.writeResponse(b, status, fields, end)
+	s.replay, s.replayable = s.replay[:0], false
+	if s.head.grpc {
+		s.until.Store(0) // calls have deadlines of their own, and may well be silent for long
+	} else {
+		s.await(s.opts.times.stream, true)
+	}
+	if end {
+		s.down.ended, s.down.done = true, true
+		s.laneDone(b, &s.down)
+	}
+}
+
+// look notes what a response's head says to the gateway.
+func (s *stream) look(status int, fields []hpack.HeaderField, end bool) {
+	x := &s.x
+	x.Status = status
+	contentType, encoded := "", false
+	for i := range fields {
+		switch f := &fields[i]; f.Name {
+		case "content-type":
+			contentType = f.Value
+		case "content-encoding":
+			encoded = true
+		case "content-length":
+			if n, err := strconv.ParseInt(f.Value, 10, 64); err == nil && s.head.method != "HEAD" && status != 304 {
+				s.promised = n
+			}
+		case "grpc-status":
+			if s.head.grpc && end {
+				s.callStatus(f.Value)
+			}
+		}
+	}
+	if s.head.grpc {
+		if status == 200 && !grpc.IsGRPC(contentType) || status != 200 {
+			x.GRPCStatus = int(grpc.FromHTTP(status))
+		}
+		return
+	}
+	x.Streamed = strings.HasPrefix(contentType, "text/event-stream")
+	if status == 200 && !encoded && !end && s.head.method != "HEAD" && (x.Streamed || strings.HasPrefix(contentType, "application/json")) {
+		s.usage = new(openai.UsageScan)
+		s.usage.Reset(x.Streamed)
+	}
+}
+
+// callStatus notes how a call ended. Metrics and logs have the HTTP status that goes with it.
+func (s *stream) callStatus(value string) {
+	code, ok := grpc.ParseCode(value)
+	if !ok {
+		code = grpc.Unknown
+	}
+	s.status = true
+	s.x.GRPCStatus = int(code)
+	s.x.Status = grpc.HTTPStatus(code)
+	s.x.Busy = code == grpc.ResourceExhausted || code == grpc.Unavailable
+}
+
+// writeResponse writes the head that the client gets.
+func (s *stream) writeResponse(b *batch, status int, fields []hpack.HeaderField, end bool) {
+	c, x := s.c, &s.x
+	edit := &x.Route.ResponseEdit
+	s.headSent = true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead {
+		return
+	}
+	mark := c.beginBlock()
+	c.field(":status", strconv.Itoa(status))
+	for i := range fields {
+		f := &fields[i]
+		if f.Name[0] == ':' || f.Name == "x-request-id" || isConnectionField(f.Name) || !edit.Empty() && edit.Drops(bytesOf(f.Name)) {
+			continue
+		}
+		c.copy(f)
+	}
+	for _, f := range edit.Fields {
+		c.field(f.Name, f.Value)
+	}
+	c.secret("x-request-id", stringOf(x.RequestID))
+	if s.opts.DebugHeaders && x.Endpoint != nil {
+		c.field("x-penstock-endpoint", x.Endpoint.Address)
+	}
+	c.endBlock(b, mark, s.id, end)
+}
+
+// responseData takes DATA of the endpoint. It reports false if nobody wants it.
+func (s *stream) responseData(b *batch, u *upstreamConn, id uint32, p []byte, size int, end bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.on(u, id) {
+		return false
+	}
+	if !s.headSent || s.down.ended || s.promised >= 0 && (s.answered+int64(len(p)) > s.promised || end && s.answered+int64(len(p)) < s.promised) {
+		u.refuseData(b, size)
+		s.broken(b, "its response is not as long as its content-length says, or goes on after its end")
+		return true
+	}
+	s.noteBody(p, u.heard.Load())
+	if !s.down.take(b, p, size, end) {
+		u.refuseData(b, size)
+		s.broken(b, "it sent more than its window allows")
+	}
+	return true
+}
+
+// noteBody notes what metrics want to know of the response's body, of which p came now.
+func (s *stream) noteBody(p []byte, now int64) {
+	if len(p) == 0 {
+		return
+	}
+	x := &s.x
+	s.answered += int64(len(p))
+	if x.FirstToken == 0 {
+		x.FirstToken = now
+	}
+	x.LastToken = now
+	switch {
+	case s.head.grpc:
+		x.Events += int64(s.messages.Feed(p))
+		x.Streamed = x.Events > 1
+	default:
+		if s.usage != nil {
+			s.usage.Feed(p)
+		}
+		s.await(s.opts.times.stream, true)
+	}
+}
+
+// responseTrailers takes the trailers that end the response.
+func (s *stream) responseTrailers(b *batch, fields []hpack.HeaderField) {
+	if s.promised >= 0 && s.answered < s.promised {
+		s.broken(b, "its response is shorter than its content-length says")
+		return
+	}
+	if s.head.grpc {
+		for i := range fields {
+			if fields[i].Name == "grpc-status" {
+				s.callStatus(fields[i].Value)
+			}
+		}
+	}
+	s.down.ended = true
+	s.down.trailers = append(s.down.trailers[:0], fields...)
+	s.down.pump(b)
+}
+
+// trailers writes a lane's trailers as the end of its stream. The lock is held.
+func (c *conn) trailers(b *batch, l *lane) {
+	mark := c.beginBlock()
+	for i := range l.trailers {
+		if f := &l.trailers[i]; field.MayTrail(bytesOf(f.Name)) {
+			c.copy(f)
+		}
+	}
+	c.endBlock(b, mark, l.toID, true)
+}
+
+// laneDone is called when a direction has delivered its end.
+func (s *stream) laneDone(b *batch, l *lane) {
+	switch {
+	case l == &s.up:
+		if s.stage == stageRelay && !s.headSent {
+			s.await(s.opts.times.response, true)
+		}
+	case s.stage == stageReply:
+		s.answeredAll(b, s.outcome)
+	case s.stage == stageRelay:
+		if s.head.grpc && !s.status && s.x.GRPCStatus < 0 {
+			s.x.GRPCStatus = int(grpc.Unknown) // what a client makes of a response without a status
+		}
+		if !s.up.done {
+			s.endUpstream(b, errCancel) // the rest of the request is of no use
+		}
+		s.answeredAll(b, dispatch.Completed)
+	}
+}
+
+// answeredAll ends a stream whose response is over.
+func (s *stream) answeredAll(b *batch, o dispatch.Outcome) {
+	if !s.up.ended {
+		s.c.resetStream(b, s.id, errNone) // the client need not send the rest (RFC 9113, section 8.1)
+	}
+	s.finish(b, o)
+}
+
+// endpointReset takes RST_STREAM of the endpoint.
+func (s *stream) endpointReset(b *batch, u *upstreamConn, id uint32, code errCode) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.on(u, id) {
+		return
+	}
+	s.disconnect(b)
+	s.x.Failed(connErrorf(code, "the endpoint reset the stream"))
+	switch {
+	case code == errRefused && !s.headSent:
+		s.tryAgain(b, dispatch.StreamRefused, true)
+	case !s.headSent && !s.head.grpc:
+		s.fail(b, dispatch.UpstreamReset)
+	default:
+		// The client makes of the code what it would without a gateway.
+		s.c.resetStream(b, s.id, code)
+		s.finish(b, s.resetOutcome(code))
+	}
+}
+
+// resetOutcome says what a reset by the endpoint is. Endpoints cancel calls whose deadline has passed.
+func (s *stream) resetOutcome(code errCode) dispatch.Outcome {
+	switch deadline := s.deadline.Load(); {
+	case code == errCancel && deadline != 0 && dispatch.Now() > deadline-deadlineSlack:
+		return dispatch.DeadlineExceeded
+	case s.headSent:
+		return dispatch.UpstreamBroken
+	}
+	return dispatch.UpstreamReset
+}
+
+// lost is called when the endpoint's connection has ended, or will not serve the stream. unbegun says that the endpoint has not begun it.
+func (s *stream) lost(b *batch, u *upstreamConn, id uint32, o dispatch.Outcome, unbegun bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.on(u, id) {
+		return
+	}
+	s.disconnect(b)
+	s.x.Failed(err)
+	switch {
+	case unbegun && !s.headSent:
+		s.tryAgain(b, o, true)
+	case s.headSent:
+		s.fail(b, dispatch.UpstreamBroken)
+	default:
+		s.fail(b, o)
+	}
+}
+
+// begunAt is where in the connection's output the stream's head began.
+func (s *stream) begunAt(u *upstreamConn, id uint32) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.on(u, id) {
+		return 0
+	}
+	return s.mark
+}
+
+// widenUp adds to what the endpoint takes of the request. It reports false if that gets more than a window can be.
+func (s *stream) widenUp(b *batch, u *upstreamConn, id uint32, n int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.on(u, id) || s.up.grow(b, n)
+}

@@ -1,0 +1,86 @@
+package http2
+
+import "encoding/binary"
+
+// setting is one parameter of SETTINGS (RFC 9113, section 6.5.2).
+type setting struct {
+	id    uint16
+	value uint32
+}
+
+const (
+	settingTableSize    = 0x1
+	settingEnablePush   = 0x2
+	settingMaxStreams   = 0x3
+	settingWindow       = 0x4
+	settingMaxFrame     = 0x5
+	settingMaxList      = 0x6
+	largestMaxFrame     = 1<<24 - 1
+	settingLen          = 6
+	defaultHPACKTable   = 4096 // bytes; also the most that is kept for a peer that allows more
+	maxSettingsPerFrame = 64   // a peer has no reason to send more
+)
+
+func appendSettings(dst []byte, settings []setting) []byte {
+	dst = appendFrameHeader(dst, settingLen*len(settings), frameSettings, 0, 0)
+	for _, s := range settings {
+		dst = binary.BigEndian.AppendUint16(dst, s.id)
+		dst = binary.BigEndian.AppendUint32(dst, s.value)
+	}
+	return dst
+}
+
+// settings applies the peer's SETTINGS and acknowledges them.
+func (c *conn) settings(h *frameHeader, p []byte) error {
+	switch {
+	case h.stream != 0:
+		return connErrorf(errProtocol, "SETTINGS came on stream %d", h.stream)
+	case h.has(flagAck) && len(p) > 0:
+		return connErrorf(errFrameSize, "an acknowledgement of SETTINGS has %d bytes", len(p))
+	case h.has(flagAck):
+		return nil
+	case len(p)%settingLen != 0:
+		return connErrorf(errFrameSize, "SETTINGS of %d bytes are no multiple of %d", len(p), settingLen)
+	case len(p) > maxSettingsPerFrame*settingLen:
+		return connErrorf(errEnhanceCalm, "SETTINGS has more than %d parameters", maxSettingsPerFrame)
+	}
+	b := &c.batch
+	for ; len(p) > 0; p = p[settingLen:] {
+		s := setting{binary.BigEndian.Uint16(p), binary.BigEndian.Uint32(p[2:])}
+		if err := c.apply(b, s); err != nil {
+			return err
+		}
+	}
+	c.send(b, func(dst []byte) []byte { return appendFrameHeader(dst, 0, frameSettings, flagAck, 0) })
+	c.role.settingsDone()
+	return nil
+}
+
+func (c *conn) apply(b *batch, s setting) error {
+	switch s.id {
+	case settingTableSize:
+		c.mu.Lock()
+		c.limitTable(s.value)
+		c.mu.Unlock()
+	case settingEnablePush:
+		if s.value > 1 || s.value == 1 && c.role.isServer() {
+			return connErrorf(errProtocol, "SETTINGS_ENABLE_PUSH is %d", s.value)
+		}
+	case settingMaxStreams:
+		c.role.limited(s.value)
+	case settingWindow:
+		if s.value > maxWindow {
+			return connErrorf(errFlowControl, "SETTINGS_INITIAL_WINDOW_SIZE is %d, more than a window can be", s.value)
+		}
+		c.mu.Lock()
+		delta := int64(s.value) - c.firstWindow
+		c.firstWindow = int64(s.value)
+		c.mu.Unlock()
+		return c.role.resized(b, delta)
+	case settingMaxFrame:
+		if s.value < maxFrame || s.value > largestMaxFrame {
+			return connErrorf(errProtocol, "SETTINGS_MAX_FRAME_SIZE is %d", s.value)
+		}
+	}
+	return nil
+}
