@@ -33,11 +33,12 @@ var allowed = map[string][]string{
 		"gateway/route", "gateway/socket"},
 	"gateway/http2": {"config", "gateway/bridge", "gateway/connwatch", "gateway/dispatch", "gateway/field", "gateway/grpc", "gateway/identity",
 		"gateway/openai", "gateway/route", "gateway/socket"},
-	"gateway":          {"balancer", "config", "discovery", "health"},
-	"bench/engine":     {},
-	"bench/mock":       {"bench/engine"},
-	"bench/proxybench": {},
-	"cmd/penstock":     {"config", "gateway", "bench", "balancer", "discovery"},
+	"gateway":            {"balancer", "config", "discovery", "health"},
+	"bench/engine":       {},
+	"bench/mock":         {"bench/engine"},
+	"bench/mock/instant": {"bench/mock/inference"},
+	"bench/proxybench":   {},
+	"cmd/penstock":       {"config", "gateway", "bench", "balancer", "discovery"},
 }
 
 // banned are imports from elsewhere that only the listed packages (and those below them) may have, and why.

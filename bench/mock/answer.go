@@ -30,14 +30,25 @@ func (c *call) respond(g *generation, a answer, stream bool) {
 
 // await waits until there are more than have tokens. It ends the call if none can come any more.
 func (c *call) await(g *generation, have int) (tokens int) {
-	tokens, err := g.wait(c.r.Context(), have)
-	if err == nil {
-		return tokens
+	tokens, err := g.wait(c.ctx, have)
+	switch {
+	case err == errReplicaDied:
+		c.lose()
+	case err != nil:
+		panic(c.leave())
 	}
+	return tokens
+}
+
+// gone ends a call whose client cannot be written to.
+func (c *call) gone() {
 	c.abandon()
-	if err == errReplicaDied {
-		c.outcome = failed
-	}
+	panic(http.ErrAbortHandler)
+}
+
+// lose ends a call whose generation was lost with the replica's life.
+func (c *call) lose() {
+	c.outcome = failed
 	panic(http.ErrAbortHandler)
 }
 
@@ -72,8 +83,7 @@ func (c *call) send(b []byte) []byte {
 		err = http.NewResponseController(c.w).Flush()
 	}
 	if err != nil {
-		c.abandon()
-		panic(http.ErrAbortHandler)
+		c.gone()
 	}
 	return b[:0]
 }

@@ -1,6 +1,7 @@
 package mock
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstock/penstock/bench/mock/rpc"
 )
 
 // outcome is how a request ended.
@@ -29,37 +32,51 @@ type counts struct {
 // call is one request that runs a model, in the hands of its handler.
 type call struct {
 	server  *Server
-	w       http.ResponseWriter
+	w       http.ResponseWriter // nil over gRPC
 	r       *http.Request
+	ctx     context.Context // ends when the client leaves, or the deadline of gRPC passes
+	header  http.Header     // of the response
+	refuse  func(*refusal)  // answers an error
 	body    []byte
 	faults  []Fault
 	life    int64 // the replica's life that it arrived in
 	outcome outcome
+
+	rpc     *rpc.Stream // nil but over gRPC
+	refused error       // the status of what was refused over gRPC
 }
 
 // calls wraps the handler of an endpoint that runs a model: it counts, reads the body, and applies the faults that come before an
 // answer.
 func (s *Server) calls(endpoint string, handle func(*call)) http.HandlerFunc {
-	n := &counts{}
-	s.counts[endpoint] = n
+	s.counts[endpoint] = &counts{}
 	return func(w http.ResponseWriter, r *http.Request) {
-		c := &call{server: s, w: w, r: r, life: s.lives.Load()}
-		n.started.Add(1)
-		defer func() {
-			switch c.outcome {
-			case finished:
-				n.finished.Add(1)
-			case cancelled:
-				n.cancelled.Add(1)
-			case failed:
-				n.failed.Add(1)
-			}
-			if s.ended != nil {
-				s.ended(endpoint, c.outcome)
-			}
-		}()
+		c := &call{server: s, w: w, r: r, ctx: r.Context(), header: w.Header(), life: s.lives.Load()}
+		c.refuse = func(e *refusal) { e.write(w) }
+		defer c.count(endpoint)()
+		c.arrive()
 		if c.readBody() && c.begin() {
 			handle(c)
+		}
+	}
+}
+
+// count counts a call in, and out by its outcome when the function that it returns is called.
+func (c *call) count(endpoint string) (end func()) {
+	s := c.server
+	n := s.counts[endpoint]
+	n.started.Add(1)
+	return func() {
+		switch c.outcome {
+		case finished:
+			n.finished.Add(1)
+		case cancelled:
+			n.cancelled.Add(1)
+		case failed:
+			n.failed.Add(1)
+		}
+		if s.ended != nil {
+			s.ended(endpoint, c.outcome)
 		}
 	}
 }
@@ -72,7 +89,7 @@ func (c *call) readBody() bool {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		bodyTooLarge(limit).write(c.w)
+		c.refuse(bodyTooLarge(limit))
 		return false
 	case err != nil:
 		c.abandon()
@@ -82,9 +99,18 @@ func (c *call) readBody() bool {
 	return true
 }
 
+// arrive draws the faults that hit the call, and applies those that come before it is read.
+func (c *call) arrive() {
+	c.faults = c.server.faults.plan(c.r.URL.Path)
+	for _, f := range c.faults {
+		if f.Kind == RefuseStream {
+			c.refuseStream()
+		}
+	}
+}
+
 // begin applies the faults that come before headers, in their order, and reports whether the request goes on.
 func (c *call) begin() bool {
-	c.faults = c.server.faults.plan(c.r.URL.Path)
 	for _, f := range c.faults {
 		switch f.Kind {
 		case SlowStart:
@@ -94,12 +120,13 @@ func (c *call) begin() bool {
 		case ResetBeforeHeaders, CloseBeforeHeaders:
 			c.cut(f.Kind == ResetBeforeHeaders)
 		case StatusAnswer:
-			if f.RetryAfter > 0 {
-				c.w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
-			}
-			e := &refusal{status: f.Status, kind: "server_error", code: "mock_fault", message: "This mock replica was told to answer " + strconv.Itoa(f.Status) + "."}
-			e.write(c.w)
+			c.refuse(&refusal{
+				status: f.Status, kind: "server_error", code: "mock_fault", retryAfter: f.RetryAfter,
+				message: "This mock replica was told to answer " + strconv.Itoa(f.Status) + ".",
+			})
 			return false
+		case GoAway:
+			c.header.Set("Connection", "close") // which net/http turns into GOAWAY for HTTP/2
 		}
 	}
 	return true
@@ -151,9 +178,8 @@ func (c *call) pause(d time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-c.r.Context().Done():
-		c.abandon()
-		panic(http.ErrAbortHandler)
+	case <-c.ctx.Done():
+		panic(c.leave())
 	}
 }
 
@@ -168,6 +194,31 @@ func (c *call) cut(rst bool) {
 	panic(http.ErrAbortHandler)
 }
 
+// refuseStream ends the call with REFUSED_STREAM, which says that nothing was done; HTTP/1.1 knows only a connection that closes.
+func (c *call) refuseStream() {
+	if conn, ok := c.r.Context().Value(connKey{}).(*trackedConn); ok && c.r.ProtoMajor == 2 {
+		ids := c.r.Header.Values(streamField)
+		id, err := strconv.ParseUint(ids[len(ids)-1], 10, 32)
+		if err != nil {
+			panic("BUG: a request does not say its stream: " + err.Error())
+		}
+		conn.frames.refuse(uint32(id))
+	}
+	c.cut(false)
+}
+
+// leave notes that the call's context has ended, and returns what ends it as a panic: a deadline that passed still gets an answer.
+func (c *call) leave() error {
+	c.abandon()
+	if errors.Is(c.ctx.Err(), context.DeadlineExceeded) {
+		return errDeadline
+	}
+	return http.ErrAbortHandler
+}
+
+// errDeadline is the panic of a call of gRPC whose deadline passed.
+var errDeadline = errors.New("the call's deadline has passed")
+
 // abandon notes that the call cannot be answered any more: its client left, or its replica died under it.
 func (c *call) abandon() {
 	c.outcome = cancelled
@@ -179,7 +230,7 @@ func (c *call) abandon() {
 // decode reads the body's JSON and answers 400 where it cannot.
 func (c *call) decode(into any) bool {
 	if err := json.Unmarshal(c.body, into); err != nil {
-		badRequest("", "cannot read the body's JSON: %v", err).write(c.w)
+		c.refuse(badRequest("", "cannot read the body's JSON: %v", err))
 		return false
 	}
 	return true
@@ -190,7 +241,7 @@ func (c *call) knows(model string) bool {
 	if slices.Contains(c.server.options.Models, model) {
 		return true
 	}
-	unknownModel(model).write(c.w)
+	c.refuse(unknownModel(model))
 	return false
 }
 
@@ -201,7 +252,7 @@ func (c *call) outputTokens(limits ...*int) (int, bool) {
 			continue
 		}
 		if *limit < 1 {
-			badRequest("max_tokens", "max_tokens must be at least 1, got %d.", *limit).write(c.w)
+			c.refuse(badRequest("max_tokens", "max_tokens must be at least 1, got %d.", *limit))
 			return 0, false
 		}
 		return *limit, true
@@ -211,14 +262,19 @@ func (c *call) outputTokens(limits ...*int) (int, bool) {
 
 // submit starts a generation and answers 400 if it is longer than the model's context. The caller ends it.
 func (c *call) submit(model string, p *prompt, output int, each bool) (*generation, bool) {
+	return c.submitTo(model, p, output, each, make(chan struct{}, 1))
+}
+
+// submitTo is submit with the channel that gets a wake-up, of which it holds one.
+func (c *call) submitTo(model string, p *prompt, output int, each bool, more chan struct{}) (*generation, bool) {
 	p.close()
 	limit := c.server.contextTokens()
 	if prompt := p.tokens(); prompt > limit-output {
-		tooLong(limit, prompt, output).write(c.w)
+		c.refuse(tooLong(limit, prompt, output))
 		return nil, false
 	}
 	request, text := p.request(model, output)
-	g, err := c.server.replica.submit(request, each)
+	g, err := c.server.replica.submitTo(request, each, more)
 	if err != nil {
 		panic("BUG: a request within the model's context was refused: " + err.Error())
 	}

@@ -32,10 +32,10 @@ func (c *call) check(r *generationRequest) (output int, ok bool) {
 	case !c.knows(r.Model):
 		return 0, false
 	case r.N != nil && *r.N != 1:
-		badRequest("n", "n must be 1, got %d.", *r.N).write(c.w)
+		c.refuse(badRequest("n", "n must be 1, got %d.", *r.N))
 		return 0, false
 	case r.StreamOptions != nil && !r.Stream:
-		badRequest("stream_options", "stream_options is only allowed when stream is true.").write(c.w)
+		c.refuse(badRequest("stream_options", "stream_options is only allowed when stream is true."))
 		return 0, false
 	}
 	return c.outputTokens(r.MaxCompletionTokens, r.MaxTokens)
@@ -93,7 +93,7 @@ func (s *Server) chat(c *call) {
 		return
 	}
 	if len(r.Messages) == 0 {
-		badRequest("messages", "messages must be a list of at least one message.").write(c.w)
+		c.refuse(badRequest("messages", "messages must be a list of at least one message."))
 		return
 	}
 	var p prompt

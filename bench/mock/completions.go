@@ -58,7 +58,7 @@ func (s *Server) completions(c *call) {
 		return
 	}
 	if len(r.Prompt.prompts) != 1 {
-		badRequest("prompt", "prompt must be given, and be one prompt; got %d.", len(r.Prompt.prompts)).write(c.w)
+		c.refuse(badRequest("prompt", "prompt must be given, and be one prompt; got %d.", len(r.Prompt.prompts)))
 		return
 	}
 	if g, ok := c.submit(r.Model, &r.Prompt.prompts[0], output, r.Stream); ok {

@@ -68,7 +68,7 @@ func (l trackedListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &trackedConn{Conn: c, connections: l.connections}
+	t := &trackedConn{Conn: c, connections: l.connections, frames: frames{conn: c}}
 	l.connections.add(t)
 	return t, nil
 }
@@ -76,7 +76,14 @@ func (l trackedListener) Accept() (net.Conn, error) {
 type trackedConn struct {
 	net.Conn
 	connections *connections
+	frames      frames
 }
+
+// Read reads what the client sends, edited (see frames).
+func (t *trackedConn) Read(p []byte) (int, error) { return t.frames.Read(p) }
+
+// Write sends to the client, edited (see frames).
+func (t *trackedConn) Write(p []byte) (int, error) { return t.frames.Write(p) }
 
 // Close closes the connection and forgets it.
 func (t *trackedConn) Close() error {

@@ -29,13 +29,13 @@ func (s *Server) embeddings(c *call) {
 	}
 	switch {
 	case len(r.Input.prompts) == 0:
-		badRequest("input", "input must be given.").write(c.w)
+		c.refuse(badRequest("input", "input must be given."))
 		return
 	case r.Format != "" && r.Format != "float" && r.Format != "base64":
-		badRequest("encoding_format", "encoding_format must be float or base64, got %q.", r.Format).write(c.w)
+		c.refuse(badRequest("encoding_format", "encoding_format must be float or base64, got %q.", r.Format))
 		return
 	case dimensions < 1 || dimensions > maxDimensions:
-		badRequest("dimensions", "dimensions must be 1 to %d, got %d.", maxDimensions, dimensions).write(c.w)
+		c.refuse(badRequest("dimensions", "dimensions must be 1 to %d, got %d.", maxDimensions, dimensions))
 		return
 	}
 	generations, ok := c.submitAll(r.Model, r.Input.prompts)

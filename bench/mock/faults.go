@@ -17,35 +17,37 @@ import (
 //
 //	{"faults": [{"kind": "reset-mid-stream", "afterChunks": 5, "next": 1}, {"kind": "status", "status": 429, "retryAfter": 2, "share": 0.1}]}
 //
-// They hit the requests that run a model; probes, metrics and the mock's own pages are spared, but for not-ready and death, which
-// concern the replica and not single requests.
+// They hit the requests that run a model, over HTTP and gRPC alike; probes, metrics and the mock's own pages are spared, but for
+// not-ready and death, which concern the replica and not single requests.
 type Fault struct {
 	// Kind is one of the kinds below.
 	Kind FaultKind `json:"kind"`
-	// Path limits the fault to requests of one path; empty is all.
+	// Path limits the fault to requests of one path, over gRPC the method's full name such as
+	// /inference.GRPCInferenceService/ModelInfer; empty is all.
 	Path string `json:"path,omitempty"`
 	// Next limits the fault to the next so many requests; 0 is no limit. When read back, it is what is left.
 	Next int `json:"next,omitempty"`
 	// Share is the part of the requests that the fault hits at random, above 0 to 1; 0 means all.
 	Share float64 `json:"share,omitempty"`
-	// AfterChunks is how many token chunks a stream gets before the fault. An answer that is not streamed is hit after half of
-	// its body.
+	// AfterChunks is how many token chunks, messages over gRPC, a stream gets before the fault. An answer that is not streamed is
+	// hit after half of its body.
 	AfterChunks int `json:"afterChunks,omitempty"`
 	// Delay is how much later a slow-start answer begins.
 	Delay Duration `json:"delay,omitempty"`
 	// For is how long a stall, not-ready or death lasts. 0 stalls until the client leaves, and is not ready until faults are set
 	// again; a death must end.
 	For Duration `json:"for,omitempty"`
-	// Status is the HTTP status of kind status, 400 to 599.
+	// Status is the HTTP status of kind status, 400 to 599. Over gRPC it becomes the status that says the same, such as
+	// RESOURCE_EXHAUSTED for 429 and UNAVAILABLE for 503.
 	Status int `json:"status,omitempty"`
-	// RetryAfter is the Retry-After of kind status, in seconds; 0 sends none.
+	// RetryAfter is the Retry-After of kind status, in seconds; 0 sends none. Over gRPC it is the trailer grpc-retry-pushback-ms.
 	RetryAfter int `json:"retryAfter,omitempty"`
 }
 
 // FaultKind names a way to misbehave.
 type FaultKind string
 
-// The kinds of faults. Over HTTP/2, resets and closes are RST_STREAM, as the connection has other streams.
+// The kinds of faults. Over HTTP/2, resets and closes are RST_STREAM with INTERNAL_ERROR, as the connection has other streams.
 const (
 	ResetBeforeHeaders FaultKind = "reset-before-headers" // the connection is reset (RST) once the request was read
 	CloseBeforeHeaders FaultKind = "close-before-headers" // the connection is closed (FIN) once the request was read
@@ -55,6 +57,8 @@ const (
 	StallMidStream     FaultKind = "stall-mid-stream"     // the answer pauses
 	SlowStart          FaultKind = "slow-start"           // the request begins late
 	StatusAnswer       FaultKind = "status"               // an error is answered
+	RefuseStream       FaultKind = "refuse-stream"        // nothing is read: REFUSED_STREAM; over HTTP/1.1, the connection is closed
+	GoAway             FaultKind = "goaway"               // the answer is its connection's last: GOAWAY, or Connection: close
 	NotReady           FaultKind = "not-ready"            // health checks fail; requests are still answered
 	Death              FaultKind = "death"                // port closed, connections reset, cache lost; then revived
 )
@@ -69,6 +73,8 @@ var takes = map[FaultKind][]string{
 	StallMidStream:     {"path", "next", "share", "afterChunks", "for"},
 	SlowStart:          {"path", "next", "share", "delay"},
 	StatusAnswer:       {"path", "next", "share", "status", "retryAfter"},
+	RefuseStream:       {"path", "next", "share"},
+	GoAway:             {"path", "next", "share"},
 	NotReady:           {"for"},
 	Death:              {"for"},
 }
@@ -76,7 +82,7 @@ var takes = map[FaultKind][]string{
 // kinds lists the kinds in the order in which they are documented.
 var kinds = []FaultKind{
 	ResetBeforeHeaders, CloseBeforeHeaders, ResetMidStream, CloseMidStream, StallBeforeHeaders, StallMidStream, SlowStart,
-	StatusAnswer, NotReady, Death,
+	StatusAnswer, RefuseStream, GoAway, NotReady, Death,
 }
 
 // Duration is a time.Duration that JSON writes as text, such as "1.5s".
@@ -183,11 +189,12 @@ type faultSet struct {
 	mu       sync.Mutex
 	random   *rand.Rand
 	faults   []Fault
-	notReady time.Time // health checks fail until then
+	notReady time.Time     // health checks fail until then
+	changed  chan struct{} // closed when faults are set, and made anew
 }
 
 func newFaultSet(seed uint64) *faultSet {
-	return &faultSet{random: rand.New(rand.NewPCG(seed, 0))}
+	return &faultSet{random: rand.New(rand.NewPCG(seed, 0)), changed: make(chan struct{})}
 }
 
 // forever is later than any test or demo lasts.
@@ -198,6 +205,8 @@ func (s *faultSet) set(faults []Fault) (dead time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults, s.notReady = nil, time.Time{}
+	close(s.changed)
+	s.changed = make(chan struct{})
 	for _, f := range faults {
 		switch f.Kind {
 		case Death:
@@ -229,6 +238,16 @@ func (s *faultSet) ready() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.unready()
+}
+
+// watch says whether health checks succeed, and what may change it: when until has passed, or when changed is closed.
+func (s *faultSet) watch() (ready bool, until time.Duration, changed <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unready() {
+		return false, time.Until(s.notReady), s.changed
+	}
+	return true, forever, s.changed
 }
 
 func (s *faultSet) unready() bool { return time.Now().Before(s.notReady) }

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+
+	"github.com/penstock/penstock/bench/mock/inference"
 )
 
 // infer answers POST /v2/models/NAME/infer of the KServe v2 protocol: whatever the inputs hold is the prompt, and the output is a
-// tensor of one text. The parameter max_tokens limits it.
+// tensor of one text. The parameter or the input max_tokens limits it; an input stream is ignored, as this is no stream.
 func (s *Server) infer(c *call) {
 	model := c.r.PathValue("model")
 	if !c.knows(model) {
@@ -28,15 +30,23 @@ func (s *Server) infer(c *call) {
 	if !c.decode(&r) {
 		return
 	}
-	output, ok := c.outputTokens(r.Parameters.MaxTokens)
-	if !ok {
-		return
-	}
+	limit := r.Parameters.MaxTokens
 	var p prompt
 	for i, in := range r.Inputs {
 		if in.Name == "" || in.Datatype == "" || len(in.Shape) == 0 {
-			badRequest("inputs", "inputs[%d] must have a name, a shape and a datatype.", i).write(c.w)
+			c.refuse(badRequest("inputs", "inputs[%d] must have a name, a shape and a datatype.", i))
 			return
+		}
+		switch in.Name {
+		case inference.StreamInput:
+			continue
+		case inference.MaxTokensInput:
+			limit = new(int)
+			if len(in.Data) != 1 || json.Unmarshal(in.Data[0], limit) != nil {
+				c.refuse(badRequest("inputs", "inputs[%d] (max_tokens) must be one integer.", i))
+				return
+			}
+			continue
 		}
 		for _, value := range in.Data {
 			var text string
@@ -49,7 +59,11 @@ func (s *Server) infer(c *call) {
 		}
 	}
 	if len(r.Inputs) == 0 {
-		badRequest("inputs", "inputs must be a list of at least one tensor.").write(c.w)
+		c.refuse(badRequest("inputs", "inputs must be a list of at least one tensor."))
+		return
+	}
+	output, ok := c.outputTokens(limit)
+	if !ok {
 		return
 	}
 	if g, ok := c.submit(model, &p, output, false); ok {
@@ -67,7 +81,7 @@ func (s *Server) modelMetadata(w http.ResponseWriter, r *http.Request) {
 		unknownModel(model).write(w)
 		return
 	}
-	writeJSON(w, http.StatusOK, fmt.Appendf(nil, `{"name":%s,"versions":["1"],"platform":"mock","inputs":[{"name":"text_input","datatype":"BYTES","shape":[1]}],"outputs":[{"name":"text_output","datatype":"BYTES","shape":[1]}]}`,
+	writeJSON(w, http.StatusOK, fmt.Appendf(nil, `{"name":%s,"versions":["1"],"platform":"mock","inputs":[{"name":"text_input","datatype":"BYTES","shape":[1]},{"name":"max_tokens","datatype":"INT32","shape":[1]},{"name":"stream","datatype":"BOOL","shape":[1]}],"outputs":[{"name":"text_output","datatype":"BYTES","shape":[1]}]}`,
 		mustJSON(model)))
 }
 

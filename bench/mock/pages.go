@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/penstock/penstock/bench/mock/rpc"
 )
 
-// routes is every path of a replica.
+// routes is every path of a replica, and its gRPC services.
 func (s *Server) routes() http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("POST /v1/chat/completions", s.calls("/v1/chat/completions", s.chat))
@@ -31,6 +33,7 @@ func (s *Server) routes() http.Handler {
 	m.HandleFunc("GET /mock/faults", s.faultsPage)
 	m.HandleFunc("POST /mock/faults", s.setFaultsPage)
 	m.HandleFunc("/", notFound)
+	grpc := s.newRPC()
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.enter() {
@@ -38,6 +41,10 @@ func (s *Server) routes() http.Handler {
 		}
 		defer s.work.Done()
 		w.Header().Set("x-mock-replica", s.replicaName(r))
+		if rpc.Wants(r) {
+			grpc.ServeHTTP(w, r)
+			return
+		}
 		m.ServeHTTP(w, r)
 	})
 }
@@ -96,7 +103,7 @@ func (s *Server) tokenize(c *call) {
 		}
 		p.addRole("assistant")
 	default:
-		badRequest("prompt", "prompt or messages must be given.").write(c.w)
+		c.refuse(badRequest("prompt", "prompt or messages must be given."))
 		return
 	}
 	ids := make([]uint32, 0, p.tokens())

@@ -7,13 +7,15 @@ import (
 	"strconv"
 )
 
-// refusal is an error answer in OpenAI's shape.
+// refusal is an error answer: over HTTP in OpenAI's shape, over gRPC a status (see grpcCode).
 type refusal struct {
 	status  int
 	kind    string // the error's type
 	code    string
 	param   string
 	message string
+
+	retryAfter int // seconds; 0 says nothing
 }
 
 // body is the JSON of the refusal.
@@ -37,7 +39,12 @@ func (e *refusal) body() []byte {
 }
 
 // write sends the refusal.
-func (e *refusal) write(w http.ResponseWriter) { writeJSON(w, e.status, e.body()) }
+func (e *refusal) write(w http.ResponseWriter) {
+	if e.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(e.retryAfter))
+	}
+	writeJSON(w, e.status, e.body())
+}
 
 func badRequest(param, format string, args ...any) *refusal {
 	return &refusal{

@@ -92,7 +92,12 @@ func (r *replica) now() int64 { return int64(float64(time.Since(r.started)) * r.
 // submit hands the engine a request, whose ID it assigns. With each, every token wakes the waiter. The error is
 // *engine.TooLongError if the request can never run.
 func (r *replica) submit(request engine.Request, each bool) (*generation, error) {
-	g := &generation{want: request.MaxTokens, each: each, more: make(chan struct{}, 1)}
+	return r.submitTo(request, each, make(chan struct{}, 1))
+}
+
+// submitTo is submit with the channel for wake-ups, of which it must hold one; generations may share it.
+func (r *replica) submitTo(request engine.Request, each bool, more chan struct{}) (*generation, error) {
+	g := &generation{want: request.MaxTokens, each: each, more: more}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lastID++

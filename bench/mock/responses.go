@@ -46,7 +46,7 @@ func (s *Server) responses(c *call) {
 		return
 	}
 	if len(r.Input.messages) == 0 {
-		badRequest("input", "input must be a string or a list of at least one message.").write(c.w)
+		c.refuse(badRequest("input", "input must be a string or a list of at least one message."))
 		return
 	}
 	var p prompt

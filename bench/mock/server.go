@@ -1,13 +1,17 @@
-// Package mock is a model server without a model: the HTTP interface of vLLM and its kin over an engine that takes as long as a
-// GPU would (package engine). It streams a chunk for each token, shares prefixes, fills up, preempts and reports its load under
-// the metric names of the server that it mimics, and it breaks on demand: see Fault.
+// Package mock is a model server without a model: the HTTP interface of vLLM and its kin, and the gRPC interfaces of Triton and
+// TensorFlow Serving, over an engine that takes as long as a GPU would (package engine). It streams a chunk for each token, shares
+// prefixes, fills up, preempts and reports its load under the metric names of the server that it mimics, and it breaks on demand:
+// see Fault.
 //
-// A replica serves HTTP/1.1 and cleartext HTTP/2 on one port:
+// A replica serves HTTP/1.1, cleartext HTTP/2 and gRPC on one port:
 //
 //	POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/embeddings
 //	POST /tokenize, /v2/models/NAME/infer
 //	GET  /v1/models, /health, /metrics, /v2, /v2/health/live, /v2/health/ready, /v2/models/NAME, /v2/models/NAME/ready
 //	GET  /mock/state, /mock/faults; POST /mock/faults
+//	gRPC inference.GRPCInferenceService: ModelInfer, ModelStreamInfer, ServerLive, ServerReady, ModelReady, ServerMetadata, ModelMetadata
+//	gRPC tensorflow.serving.PredictionService: Predict, GetModelMetadata
+//	gRPC grpc.health.v1.Health, and reflection
 //
 // Prompts count a token for every four bytes of text and one for each message. Every answer carries x-mock-replica, the address
 // of the replica: where it listens, or what the client connected to where it listens on every address.
@@ -64,7 +68,7 @@ func New(o Options) (*Server, error) {
 	o.fill()
 	s := &Server{options: o, log: o.Log, counts: make(map[string]*counts)}
 	if o.Instant {
-		s.instant = &instant.Server{MaxBodyBytes: int(o.MaxBodyBytes), MaxTokens: o.MaxTokens, Model: o.Models[0]}
+		s.instant = &instant.Server{MaxBodyBytes: int(o.MaxBodyBytes), MaxTokens: o.MaxTokens, Model: o.Models[0], Models: o.Models}
 		s.instant.Page = s.instantPage
 		return s, nil
 	}

@@ -25,7 +25,7 @@ type mockFlags struct {
 func parseMock(args []string, stderr io.Writer) (m *mockFlags, code int, ok bool) {
 	m = &mockFlags{}
 	d, o := mock.DefaultOptions, &m.options
-	f := newFlags("mock", "Runs mock model servers that take as long as GPUs do, until it is interrupted.", stderr)
+	f := newFlags("mock", "Runs mock model servers that take as long as GPUs do, until it is interrupted. They speak HTTP/1.1, cleartext HTTP/2 and gRPC (KServe v2, TensorFlow Serving, health checks and reflection) on one port.", stderr)
 	f.StringVar(&m.listen, "listen", ":9000", "The first replica listens on `ADDRESS`, host:port with an optional host; port 0 gives every replica a free port.")
 	f.IntVar(&m.replicas, "replicas", 1, "There are `N` replicas, on consecutive ports.")
 	f.Var(&m.models, "model", "The replicas serve the model `NAME`; may be given several times, or as a list with commas. Without it they serve "+strings.Join(d.Models, ",")+".")

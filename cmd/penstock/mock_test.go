@@ -9,6 +9,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/penstock/penstock/bench/mock/inference"
 )
 
 func TestMockCommandLines(t *testing.T) {
@@ -80,11 +86,34 @@ func TestMockServesUntilItIsStopped(t *testing.T) {
 				}
 			}
 			http.DefaultClient.CloseIdleConnections()
+			for _, url := range urls {
+				inferOverGRPC(t, strings.TrimPrefix(url[1], "http://"))
+			}
 			p.cancel()
 			if code := p.wait(t); code != exitOK {
 				t.Errorf("exit code %d: %s", code, p.stderr)
 			}
 		})
+	}
+}
+
+// inferOverGRPC checks the health of a model and asks it for an answer.
+func inferOverGRPC(t *testing.T, address string) {
+	t.Helper()
+	c, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if r, err := healthpb.NewHealthClient(c).Check(t.Context(), &healthpb.HealthCheckRequest{Service: "c"}); err != nil || r.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+		t.Errorf("health %v, %v", r, err)
+	}
+	in := &inference.ModelInferRequest{ModelName: "c", Inputs: []*inference.ModelInferRequest_InferInputTensor{{
+		Name: "text_input", Datatype: "BYTES", Shape: []int64{1}, Contents: &inference.InferTensorContents{BytesContents: [][]byte{[]byte("Hello")}},
+	}}}
+	var out inference.ModelInferResponse
+	if err := c.Invoke(t.Context(), inference.ModelInferMethod, in, &out); err != nil || len(out.Text()) != 64*4 {
+		t.Errorf("answer %v, %v", &out, err)
 	}
 }
 
@@ -106,7 +135,7 @@ func TestMockHelpListsTheProfiles(t *testing.T) {
 	if code := mockCommand(t.Context(), []string{"--help"}, io.Discard, &stderr); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
-	for _, want := range []string{"llama3-70b-tp8-h100", "--replicas N", "sglang", "x-mock-interval", "The default is :9000."} {
+	for _, want := range []string{"llama3-70b-tp8-h100", "--replicas N", "sglang", "x-mock-interval", "The default is :9000.", "gRPC"} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("help does not say %q:\n%s", want, &stderr)
 		}

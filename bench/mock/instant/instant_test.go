@@ -275,7 +275,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"no request line": {"\r\n\r\n", 400},
 		"no version":      {"GET /\r\n\r\n", 400},
-		"HTTP/2":          {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400},
+		"almost HTTP/2":   {"PRI * HTTP/2.0\r\n\r\nSM\r\n\n\r\n", 400},
 		"no colon":        {"GET / HTTP/1.1\r\nx\r\n\r\n", 400},
 		"length":          {"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400},
 		"overflow":        {"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", 400},

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/bench/mock/inference"
 )
 
 func BenchmarkExchange(b *testing.B) {
@@ -39,6 +41,18 @@ func BenchmarkLoopback(b *testing.B) {
 	for b.Loop() {
 		w.Write(text)
 		if _, err := w.Read(answer); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkGRPC(b *testing.B) {
+	_, address := start(b)
+	c, _ := dialGRPC(b, address)
+	in := infer(64)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.Invoke(b.Context(), inference.ModelInferMethod, in, new(inference.ModelInferResponse)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -109,9 +109,9 @@ func (r *request) header(name, value []byte) error {
 		}
 	case len("x-mock-interval"):
 		if bytes.EqualFold(name, []byte("x-mock-interval")) {
-			d, err := time.ParseDuration(string(value))
-			if err != nil || d < 0 || d > time.Hour {
-				return errors.New("x-mock-interval must be a duration such as 10ms, at most an hour")
+			d, err := parseInterval(string(value))
+			if err != nil {
+				return err
 			}
 			r.interval = d
 		}
@@ -124,6 +124,14 @@ func (r *request) header(name, value []byte) error {
 		}
 	}
 	return nil
+}
+
+func parseInterval(value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < 0 || d > time.Hour {
+		return 0, errors.New("x-mock-interval must be a duration such as 10ms, at most an hour")
+	}
+	return d, nil
 }
 
 // number reads the decimal number that b starts with and says where it ends; -1 if there is none or it does not fit.

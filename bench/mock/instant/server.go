@@ -1,6 +1,7 @@
-// Package instant answers OpenAI requests at once, for measurements of what stands in front of it: it reads a request with as
-// little work as possible and writes an answer whose length the request chose. It speaks HTTP/1.1 by itself, without allocating
-// for a request, one goroutine and one write each, so that it is not the bottleneck.
+// Package instant answers requests at once, for measurements of what stands in front of it: it reads a request with as little work
+// as possible and writes an answer whose length the request chose. It speaks HTTP/1.1 by itself, without allocating for a request,
+// one goroutine and one write each, so that it is not the bottleneck. Connections that begin as HTTP/2 are served by grpc-go, with
+// the gRPC services of package inference and health checks.
 //
 //	POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v2/models/NAME/infer
 //
@@ -13,6 +14,8 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+
+	"google.golang.org/grpc"
 )
 
 // Server answers at once. Its exported fields are set before Serve and not changed after.
@@ -21,6 +24,8 @@ type Server struct {
 	Replica string
 	// Model is the model that answers name.
 	Model string
+	// Models are the models that gRPC health checks know.
+	Models []string
 	// MaxTokens is how many tokens an answer has where the request does not say.
 	MaxTokens int
 	// MaxBodyBytes is the largest request body; beyond it the answer is 413.
@@ -37,6 +42,8 @@ type Server struct {
 	work   sync.WaitGroup
 
 	templates *templates
+	grpc      *grpc.Server
+	http2     *handed // its listener
 }
 
 // Counts are the requests that ran a model, so to speak.
@@ -68,6 +75,12 @@ func (s *Server) Serve(l net.Listener) error {
 	s.open = make(map[net.Conn]struct{})
 	s.quit = make(chan struct{})
 	s.templates = newTemplates(s.Model)
+	s.grpc, s.http2 = s.newGRPC(), newHanded(l)
+	s.work.Add(1)
+	go func() {
+		defer s.work.Done()
+		s.grpc.Serve(s.http2) // until Close
+	}()
 	s.mu.Unlock()
 	for {
 		c, err := l.Accept()
@@ -94,14 +107,22 @@ func (s *Server) enter(c net.Conn) bool {
 }
 
 func (s *Server) serve(c net.Conn) {
-	defer s.work.Done()
-	defer func() {
-		s.mu.Lock()
-		delete(s.open, c)
-		s.mu.Unlock()
-		c.Close()
-	}()
-	newConn(s, c).serve()
+	served := newConn(s, c)
+	if served.speaksHTTP2() {
+		s.http2.hand(&handedConn{Conn: c, rest: served.in, done: func() { s.leave(c) }})
+		return
+	}
+	defer s.leave(c)
+	defer c.Close()
+	served.serve()
+}
+
+// leave undoes enter.
+func (s *Server) leave(c net.Conn) {
+	s.mu.Lock()
+	delete(s.open, c)
+	s.mu.Unlock()
+	s.work.Done()
 }
 
 // Close cuts every connection and waits until none is served any more. The listener is its owner's to close.
@@ -116,6 +137,10 @@ func (s *Server) Close() {
 			c.Close()
 		}
 	}
+	g := s.grpc
 	s.mu.Unlock()
+	if g != nil {
+		g.Stop()
+	}
 	s.work.Wait()
 }
