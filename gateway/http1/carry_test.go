@@ -126,17 +126,6 @@ func (c *caller) awaitText(want string) {
 	}
 }
 
-// header returns the values of a field, joined.
-func header(fields []bridge.Field, name string) string {
-	var values []string
-	for _, f := range fields {
-		if f.Name == name {
-			values = append(values, f.Value)
-		}
-	}
-	return strings.Join(values, "|")
-}
-
 // startUpstream makes the connection pool of a backend.
 func startUpstream(t testing.TB, b *backend) *Upstream {
 	t.Helper()
