@@ -44,7 +44,7 @@ func (s *stream) gather() bool {
 	for {
 		s.mu.Lock()
 		ended, short := s.up.ended, s.head.length >= 0 && s.head.length <= maxReplay
-		held := s.replayable && s.up.broken == nil && len(s.up.trailers) == 0
+		held := !s.replay.lost && s.up.broken == nil && len(s.up.trailers) == 0
 		s.mu.Unlock()
 		if ended || !short || !held {
 			return ended && held
@@ -92,7 +92,7 @@ func (s *stream) bridgedLocked(held bool) *bridge.Request {
 	}
 	switch {
 	case held:
-		r.Length, r.ExpectContinue = int64(len(s.replay)), false
+		r.Length, r.ExpectContinue = int64(len(s.replay.b)), false
 	case r.Length >= 0:
 		r.Length += int64(s.grown)
 	}
@@ -133,7 +133,7 @@ func (l *fieldList) copy(f *hpack.HeaderField) {
 func (h *handed) Read(p []byte) (int, error) {
 	s := h.s
 	if h.held {
-		n := copy(p, s.replay[h.at:])
+		n := copy(p, s.replay.b[h.at:])
 		h.at += n
 		if n == 0 && len(p) > 0 {
 			h.sent()

@@ -99,8 +99,9 @@ func (s *stream) replaceModel(b *batch) bool {
 	}
 	s.grown = len(out) - len(body)
 	s.up.replaceHeld(b, out)
-	if s.replayable = s.replayable && len(out) <= maxReplay; s.replayable {
-		s.replay = append(s.replay[:0], out...)
+	if !s.replay.lost {
+		s.replay.begin(int64(len(out)))
+		s.replay.add(out, false, false)
 	}
 	return true
 }

@@ -136,13 +136,7 @@ func (s *stream) requestBytes(b *batch, p []byte, size int, end bool) bool {
 
 // keep holds on to the body as far as it may be needed once more.
 func (s *stream) keep(p []byte) {
-	if s.replayable && !s.headSent {
-		if len(s.replay)+len(p) > maxReplay {
-			s.replayable, s.replay = false, s.replay[:0]
-		} else {
-			s.replay = append(s.replay, p...)
-		}
-	}
+	s.replay.add(p, s.body == int64(len(p)), s.head.grpc)
 	if s.x.Mirror != nil {
 		s.copyForMirror(p)
 	}

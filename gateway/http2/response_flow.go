@@ -95,7 +95,7 @@ func (s *stream) beginResponse(b *batch, status int, fields []hpack.HeaderField,
 	s.x.FirstByte()
 	s.look(status, fields, end)
 	s.writeResponse(b, status, fields, end)
-	s.replay, s.replayable = s.replay[:0], false
+	s.replay.end()
 	if s.head.grpc {
 		s.until.Store(0) // calls have deadlines of their own, and may well be silent for long
 	} else {

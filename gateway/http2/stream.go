@@ -48,16 +48,15 @@ type stream struct {
 	alias    bool // the model's name is replaced
 	grown    int  // by how much that makes the body longer
 
-	body       int64  // bytes of the request's body so far
-	replay     []byte // the body so far, to send it to another endpoint
-	replayable bool
-	copied     []byte // the body so far, for a mirror
-	headSent   bool   // the client has the head of the final response
-	answered   int64  // bytes of the response's body so far
-	promised   int64  // its content-length; -1 where there is none
-	status     bool   // grpc-status came
-	messages   grpc.MessageScan
-	usage      *openai.UsageScan
+	body     int64 // bytes of the request's body so far
+	replay   replay
+	copied   []byte // the body so far, for a mirror
+	headSent bool   // the client has the head of the final response
+	answered int64  // bytes of the response's body so far
+	promised int64  // its content-length; -1 where there is none
+	status   bool   // grpc-status came
+	messages grpc.MessageScan
+	usage    *openai.UsageScan
 
 	gone    bool               // the client has left while a goroutine has the stream
 	verdict verdict            // what that goroutine is to answer, if it was interrupted
@@ -75,9 +74,6 @@ type verdict struct {
 	reply   *dispatch.Reply // nil: there is none
 	outcome dispatch.Outcome
 }
-
-// maxReplay is how much of a request's body is kept so that it can be sent to another endpoint, in bytes.
-const maxReplay = 64 << 10
 
 // newStream returns a stream that is not in use.
 func (c *clientConn) newStream() *stream {
@@ -117,7 +113,8 @@ func (s *stream) begin(b *batch, id uint32, end bool) {
 	s.down.window = c.firstWindow
 	c.mu.Unlock()
 	s.scanning, s.hasModel, s.alias, s.grown = false, false, false, 0
-	s.body, s.replay, s.replayable, s.copied = 0, s.replay[:0], true, nil
+	s.body, s.copied = 0, nil
+	s.replay.begin(s.head.length)
 	s.headSent, s.answered, s.promised, s.status, s.usage = false, 0, -1, false, nil
 	s.messages = grpc.MessageScan{}
 	s.gone, s.verdict, s.cancel = false, verdict{}, nil
@@ -169,9 +166,7 @@ func (s *stream) finish(b *batch, o dispatch.Outcome) {
 	s.until.Store(0)
 	handed := s.stage == stageWait || s.stage == stageHanded
 	s.stage, s.id, s.copied, s.usage = stageIdle, 0, nil, nil
-	if cap(s.replay) > maxReplay {
-		s.replay = nil
-	}
+	s.replay.drop()
 	s.c.detach(b, id)
 	if !handed {
 		s.c.recycle(s)

@@ -84,9 +84,9 @@ func (s *stream) sendOn(u *upstreamConn) bool {
 
 // tryAgain looks for another endpoint after an attempt that failed as o. unbegun says that the endpoint has not begun the request.
 func (s *stream) tryAgain(b *batch, o dispatch.Outcome, unbegun bool) {
-	again := unbegun && s.replayable
+	again := unbegun && !s.replay.lost
 	if again {
-		s.up.replaceHeld(b, s.replay)
+		s.up.replaceHeld(b, s.replay.b)
 		s.up.done = false
 	}
 	s.goOn(stageWait, func() { s.proceed(s.x.Retry(o, again)) })
