@@ -28,7 +28,7 @@ func newAllowance(burst, perSecond int64) allowance {
 	return allowance{left: burst, burst: burst, perSecond: perSecond}
 }
 
-// spend takes one. useful is how many useful frames there have been; each allows two further events. It reports false if the allowance is
+// spend takes one. useful is how many useful frames there have been; each allows four further events. It reports false if the allowance is
 // used up.
 func (a *allowance) spend(useful int64) bool {
 	if a.left > 0 {
@@ -43,7 +43,7 @@ func (a *allowance) spend(useful int64) bool {
 	if more > 0 {
 		a.filled = now
 	}
-	more += 2 * (useful - a.useful)
+	more += 4 * (useful - a.useful)
 	a.useful = useful
 	a.left = min(more, a.burst) - 1
 	if a.left < 0 {

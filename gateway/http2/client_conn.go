@@ -96,14 +96,11 @@ func (c *clientConn) hangUp(err error) {
 		if !c.dead {
 			o := c.buffer()
 			o.b = appendGoAway(o.b, c.newest.Load(), fault.code, fault.reason)
-			c.touch(b)
 		}
 		c.mu.Unlock()
+		c.lastWords(b)
 	}
 	b.flush()
-	if fault != nil {
-		c.linger()
-	}
 	c.mu.Lock()
 	c.dead = true
 	c.resume(b)
@@ -208,6 +205,7 @@ func (c *clientConn) window(b *batch, id uint32, n int64) error {
 // resized handles a change of SETTINGS_INITIAL_WINDOW_SIZE, which holds for open streams too.
 func (c *clientConn) resized(b *batch, delta int64) error {
 	c.mu.Lock()
+	c.firstWindow += delta // with the lock held, as a stream that is opened from then on begins with it
 	open := make(map[uint32]*stream, len(c.streams))
 	for id, s := range c.streams {
 		open[id] = s

@@ -25,15 +25,24 @@ func (c *conn) shutWrite() {
 	c.sock.TCP().SetReadDeadline(time.Now().Add(lingerTime))
 }
 
-// linger is shutWrite for the reader, when it reads no more frames.
-func (c *conn) linger() {
+// lastWords is closeAfterOutput for the reader, when it reads no more frames: it waits until the output is written and the peer has closed its
+// side. Neither may take longer than lingerTime.
+func (c *conn) lastWords(b *batch) {
 	c.mu.Lock()
-	dead := c.dead
-	if !dead {
-		c.shutWrite()
+	c.closeAfterOutput(b)
+	if c.dead {
+		c.mu.Unlock()
+		return
 	}
+	shut := make(chan struct{})
+	c.shut = shut
 	c.mu.Unlock()
-	if !dead {
+	b.flush()
+	patience := time.NewTimer(lingerTime)
+	defer patience.Stop()
+	select {
+	case <-shut:
 		io.Copy(io.Discard, io.LimitReader(c.sock.TCP(), 1<<20))
+	case <-patience.C:
 	}
 }

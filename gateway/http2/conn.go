@@ -34,7 +34,7 @@ type role interface {
 	reset(b *batch, id uint32, code errCode) error
 	// window handles WINDOW_UPDATE of a stream; n is 0 where the peer sent 0.
 	window(b *batch, id uint32, n int64) error
-	// resized handles a change of the peer's initial window by delta.
+	// resized changes the peer's initial window by delta, and so what the streams may be sent that are open by then.
 	resized(b *batch, delta int64) error
 	// limited handles the peer's limit of streams.
 	limited(streams uint32)
@@ -43,7 +43,7 @@ type role interface {
 	// goAway handles GOAWAY.
 	goAway(b *batch, last uint32, code errCode)
 	// ponged handles the answer to a PING of ours.
-	ponged(b *batch)
+	ponged(b *batch, data []byte)
 	// settingsDone is called when SETTINGS of the peer were applied.
 	settingsDone()
 	// isServer says whether the peer is a server.
@@ -77,13 +77,14 @@ type conn struct {
 	heard    atomic.Int64 // when bytes last came, on dispatch.Now's scale
 	asked    atomic.Int64 // when a PING that is not answered was sent; 0 is none
 	stuck    atomic.Int64 // since when the peer takes nothing; 0 while it does
-	midway   atomic.Int64 // since when a frame or a header block is incomplete; 0 while none is
+	midway   atomic.Int64 // since when the preface or a head is incomplete; 0 while none is
 
 	mu          sync.Mutex
 	out         *output
 	flushing    bool // somebody is writing, or will
 	dead        bool
-	closing     bool // the connection is to end once the output is written
+	closing     bool          // the connection is to end once the output is written
+	shut        chan struct{} // closed once it is, or never will be; nil if nobody waits for it
 	sendWindow  int64
 	firstWindow int64 // of each stream, as the peer's SETTINGS have it
 	sentFrames  int64 // frames of DATA and headers that were sent
@@ -215,12 +216,18 @@ func (c *conn) took(n int, full bool) error {
 	c.heard.Store(dispatch.Now())
 	err := c.frames()
 	c.batch.flush()
-	if c.in.len() > 0 || c.inBlock() || !c.greeted {
+	if !c.greeted || c.inBlock() || c.inHead() {
 		c.midway.CompareAndSwap(0, c.heard.Load())
 	} else if c.midway.Load() != 0 {
 		c.midway.Store(0)
 	}
 	return err
+}
+
+// inHead reports whether what came ends within a frame that begins a head.
+func (c *conn) inHead() bool {
+	b := c.in.bytes()
+	return len(b) > 3 && frameKind(b[3]) == frameHeaders
 }
 
 func (c *conn) frames() error {
@@ -354,6 +361,10 @@ func (c *conn) flush(b *batch) {
 	}
 	if c.closing && !c.dead {
 		c.shutWrite()
+	}
+	if c.shut != nil {
+		close(c.shut)
+		c.shut = nil
 	}
 	c.flushing = false
 	c.resume(b)

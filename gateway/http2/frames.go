@@ -110,7 +110,7 @@ func (c *conn) pingFrame(h *frameHeader, p []byte) error {
 		return connErrorf(errFrameSize, "PING has %d bytes", len(p))
 	case h.has(flagAck):
 		c.asked.Store(0)
-		c.role.ponged(&c.batch)
+		c.role.ponged(&c.batch, p)
 		return nil
 	}
 	c.send(&c.batch, func(dst []byte) []byte { return appendPing(dst, flagAck, p) })

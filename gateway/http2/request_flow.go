@@ -12,7 +12,7 @@ func (c *clientConn) headers(b *batch, id uint32, end, tooLarge bool) error {
 		return connErrorf(errProtocol, "a client opened stream %d, which is a server's number", id)
 	}
 	if newest := c.newest.Load(); id <= newest {
-		return c.requestTrailers(b, id, end)
+		return c.requestTrailers(b, id, end && !tooLarge)
 	}
 	c.newest.Store(id)
 	s := c.newStream()
@@ -49,8 +49,8 @@ func (c *clientConn) headers(b *batch, id uint32, end, tooLarge bool) error {
 // pseudoFields is how many pseudo-header fields a request has.
 const pseudoFields = 4
 
-// requestTrailers handles a second header block on a stream.
-func (c *clientConn) requestTrailers(b *batch, id uint32, end bool) error {
+// requestTrailers handles a second header block on a stream. sound says that it ends the request and is not too large.
+func (c *clientConn) requestTrailers(b *batch, id uint32, sound bool) error {
 	s := c.stream(id)
 	if s == nil {
 		if c.wasCut(id) {
@@ -66,7 +66,7 @@ func (c *clientConn) requestTrailers(b *batch, id uint32, end bool) error {
 	switch {
 	case s.up.ended:
 		c.resetStream(b, id, errStreamClosed)
-	case !end || !validTrailers(c.fields) || s.head.length >= 0 && s.body != s.head.length:
+	case !sound || !validTrailers(c.fields) || s.head.length >= 0 && s.body != s.head.length:
 		c.resetStream(b, id, errProtocol)
 	default:
 		s.up.trailers = append(s.up.trailers[:0], c.fields...)
@@ -127,7 +127,11 @@ func (s *stream) requestBytes(b *batch, p []byte, size int, end bool) bool {
 	case stageModel:
 		s.route(b)
 	case stageRelay, stageHanded:
-		if !s.head.grpc && !s.headSent && !s.up.ended {
+		switch {
+		case s.headSent:
+		case s.up.ended:
+			s.await(s.opts.times.response, true)
+		case !s.head.grpc:
 			s.await(s.opts.times.body, true)
 		}
 	}

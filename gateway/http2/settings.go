@@ -44,19 +44,26 @@ func (c *conn) settings(h *frameHeader, p []byte) error {
 	case len(p) > maxSettingsPerFrame*settingLen:
 		return connErrorf(errEnhanceCalm, "SETTINGS has more than %d parameters", maxSettingsPerFrame)
 	}
-	b := &c.batch
+	b, window := &c.batch, c.firstWindow // which the reader alone changes
 	for ; len(p) > 0; p = p[settingLen:] {
 		s := setting{binary.BigEndian.Uint16(p), binary.BigEndian.Uint32(p[2:])}
-		if err := c.apply(b, s); err != nil {
+		if err := c.apply(s, &window); err != nil {
 			return err
 		}
 	}
+	// Before the DATA that larger windows let through, so that the peer knows by then why it may come.
 	c.send(b, func(dst []byte) []byte { return appendFrameHeader(dst, 0, frameSettings, flagAck, 0) })
+	if delta := window - c.firstWindow; delta != 0 {
+		if err := c.role.resized(b, delta); err != nil {
+			return err
+		}
+	}
 	c.role.settingsDone()
 	return nil
 }
 
-func (c *conn) apply(b *batch, s setting) error {
+// apply applies one parameter; that for the windows of streams it puts into window.
+func (c *conn) apply(s setting, window *int64) error {
 	switch s.id {
 	case settingTableSize:
 		c.mu.Lock()
@@ -72,11 +79,7 @@ func (c *conn) apply(b *batch, s setting) error {
 		if s.value > maxWindow {
 			return connErrorf(errFlowControl, "SETTINGS_INITIAL_WINDOW_SIZE is %d, more than a window can be", s.value)
 		}
-		c.mu.Lock()
-		delta := int64(s.value) - c.firstWindow
-		c.firstWindow = int64(s.value)
-		c.mu.Unlock()
-		return c.role.resized(b, delta)
+		*window = int64(s.value)
 	case settingMaxFrame:
 		if s.value < maxFrame || s.value > largestMaxFrame {
 			return connErrorf(errProtocol, "SETTINGS_MAX_FRAME_SIZE is %d", s.value)

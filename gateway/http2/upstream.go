@@ -159,6 +159,11 @@ func (up *Upstream) beginDial() *dial {
 	go func() {
 		defer up.srv.running.Done()
 		u, err := up.connect()
+		if err == nil && !u.takesStreams() {
+			err = fmt.Errorf("cannot use the connection to %s: the endpoint allows no streams on it (SETTINGS_MAX_CONCURRENT_STREAMS is 0)",
+				up.config.Address)
+			u.kill()
+		}
 		up.mu.Lock()
 		up.dial, d.err = nil, err
 		if err == nil {
@@ -174,6 +179,13 @@ func (up *Upstream) beginDial() *dial {
 		}
 	}()
 	return d
+}
+
+// takesStreams reports whether the endpoint takes any streams at all.
+func (u *upstreamConn) takesStreams() bool {
+	u.up.mu.Lock()
+	defer u.up.mu.Unlock()
+	return u.most > 0
 }
 
 // connect opens a connection and waits until the endpoint has shown that it speaks HTTP/2.

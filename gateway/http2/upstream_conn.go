@@ -202,6 +202,7 @@ func (u *upstreamConn) window(b *batch, id uint32, n int64) error {
 
 func (u *upstreamConn) resized(b *batch, delta int64) error {
 	u.mu.Lock()
+	u.firstWindow += delta // with the lock held, as a stream that is opened from then on begins with it
 	open := make(map[uint32]peer, len(u.peers))
 	for id, p := range u.peers {
 		open[id] = p
@@ -244,4 +245,4 @@ func (u *upstreamConn) goAway(b *batch, last uint32, code errCode) {
 	}
 }
 
-func (u *upstreamConn) ponged(*batch) {}
+func (u *upstreamConn) ponged(*batch, []byte) {}
