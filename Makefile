@@ -3,7 +3,7 @@ GO ?= go
 # A number of runs, as a duration that ends amid a run makes the fuzzer fail with "context deadline exceeded".
 FUZZTIME ?= 10000x
 
-.PHONY: help build test test-race lint fuzz generate bench-proxy bench-proxy-smoke bench demo demo-smoke clean
+.PHONY: help build image-files image test test-race lint fuzz conformance generate bench-proxy bench-proxy-smoke bench demo demo-smoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ fuzz: ## run every fuzz target FUZZTIME (10000x) times
 		done; \
 	done
 
+# Of the tests in a module of their own, which asks others' programs about the gateway.
+conformance: build ## run gRPC's interop client, h2spec and the comparison with grpc-go against the gateway
+	cd test/conformance && $(GO) vet ./... && PENSTOCK=$(CURDIR)/bin/penstock $(GO) test -count=1 ./...
+
 generate: ## write the generated documentation anew
 	$(GO) generate ./...
 
@@ -47,7 +51,14 @@ bench-proxy: build ## measure the gateway next to HAProxy and nginx
 	$(GO) run ./bench/proxybench --penstock bin/penstock
 
 bench-proxy-smoke: build ## run the proxy benchmark briefly, to see that it works
-	$(GO) run ./bench/proxybench --quick --rounds 1 --streams 200 --penstock bin/penstock --out bin/bench-proxy-smoke
+	$(GO) run ./bench/proxybench --quick --rounds 1 --window 300ms --streams 200 --penstock bin/penstock --out bin/bench-proxy-smoke
+
+image-files: ## build what the image holds into bin/image: static binaries
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/image/penstock ./cmd/penstock
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/image/grpc_health_probe github.com/grpc-ecosystem/grpc-health-probe
+
+image: ## build the image penstock:dev with docker
+	docker build -t penstock:dev .
 
 demo-smoke: build ## start the demo and run the curl line that it prints
 	./test/demo-smoke
