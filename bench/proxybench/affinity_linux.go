@@ -24,7 +24,19 @@ func maskOf(cores []int) (cpuMask, error) {
 	return mask, nil
 }
 
-// startPinned starts a command at its place. A process inherits the cores and the nice value of the thread that starts it.
+// Scheduling policies (sched(7)). A thread that is scheduled as a batch takes no core from another when it wakes up.
+const (
+	scheduleNormal = 0 // SCHED_OTHER
+	scheduleBatch  = 3 // SCHED_BATCH
+)
+
+// schedule sets the calling thread's policy. Neither of the two needs privileges.
+func schedule(policy uintptr) {
+	var priority int32
+	_, _, _ = syscall.RawSyscall(syscall.SYS_SCHED_SETSCHEDULER, 0, policy, uintptr(unsafe.Pointer(&priority)))
+}
+
+// startPinned starts a command at its place. A process inherits the cores, the policy and the nice value of the thread that starts it.
 func startPinned(cmd *exec.Cmd, at place) error {
 	mask, err := maskOf(at.cores)
 	if err != nil {
@@ -39,7 +51,11 @@ func startPinned(cmd *exec.Cmd, at place) error {
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask))); errno != 0 {
 		return fmt.Errorf("cannot pin to CPU cores %v: %w", at.cores, errno)
 	}
+	if at.yields {
+		schedule(scheduleBatch)
+	}
 	err = startUrgent(cmd, at.nice)
+	schedule(scheduleNormal)
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(before), uintptr(unsafe.Pointer(&before))); errno != 0 && err == nil {
 		return fmt.Errorf("cannot return to all CPU cores: %w", errno)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -98,12 +97,12 @@ func (c *child) pids() []int {
 const startTime = 10 * time.Second
 
 // awaitAnswer returns once a request through addr is answered as it must be.
-func (c *child) awaitAnswer(ctx context.Context, addr string) error {
+func (c *child) awaitAnswer(ctx context.Context, speaks protocol, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	var last error
 	for {
-		if last = probe(addr); last == nil {
+		if last = probe(speaks, addr); last == nil {
 			return nil
 		}
 		select {
@@ -114,29 +113,4 @@ func (c *child) awaitAnswer(ctx context.Context, addr string) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-}
-
-// probe sends one request and checks its answer.
-func probe(addr string) error {
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
-	if _, err := conn.Write(plan{Kind: kindJSON}.request()); err != nil {
-		return err
-	}
-	var got []byte
-	buffer := make([]byte, 4096)
-	for !bytes.HasSuffix(got, jsonReplyBody) {
-		n, err := conn.Read(buffer)
-		if got = append(got, buffer[:n]...); err != nil {
-			return fmt.Errorf("answered %q: %w", got, err)
-		}
-	}
-	if !bytes.HasPrefix(got, statusOKStart) {
-		return fmt.Errorf("answered %q", got)
-	}
-	return nil
 }

@@ -32,7 +32,10 @@ func compare(ctx context.Context, o options, args []string) error {
 	if err != nil {
 		return err
 	}
-	f, err := startFleet(ctx, proxies, o, files)
+	for i := range chosen {
+		chosen[i] = chosen[i].within(o.window)
+	}
+	f, err := startFleet(ctx, proxies, protocolsOf(chosen), o, files)
 	defer f.stop()
 	if err != nil {
 		return err
@@ -64,7 +67,7 @@ func (f *fleet) round(ctx context.Context, r *report, chosen []scenario, round i
 		measured := make([][]loadResult, len(f.members))
 		var direct *loadResult
 		for i, m := range f.members {
-			if m.args == nil && !s.direct {
+			if m.protocol != s.protocol() || m.args == nil && !s.direct {
 				continue
 			}
 			results, err := f.measure(ctx, s, m)
@@ -73,7 +76,7 @@ func (f *fleet) round(ctx context.Context, r *report, chosen []scenario, round i
 			}
 			if err != nil {
 				r.invalid(s.name, m.name, round, err)
-				fmt.Fprintf(os.Stderr, "round %d/%d  %-8s %-13s INVALID: %v\n", round+1, r.Rounds, s.name, m.name, err)
+				fmt.Fprintf(os.Stderr, "round %d/%d  %-12s %-13s INVALID: %v\n", round+1, r.Rounds, s.name, m.name, err)
 				if err := f.start(ctx, m); err != nil {
 					return err
 				}
@@ -94,7 +97,7 @@ func (f *fleet) round(ctx context.Context, r *report, chosen []scenario, round i
 			o := outcome{results: measured[i], proxied: m.args != nil, direct: direct, single: single[m.name]}
 			r.add(s, m.name, round, o)
 		}
-		fmt.Fprintf(os.Stderr, "round %d/%d  %-8s %s\n", round+1, r.Rounds, s.name, r.line(s, round))
+		fmt.Fprintf(os.Stderr, "round %d/%d  %-12s %s\n", round+1, r.Rounds, s.name, r.line(s, round))
 	}
 	return nil
 }

@@ -11,23 +11,30 @@ const saturated = 90
 // disturbed is the share of the proxy's core, in percent, above which what else ran there may have changed the figures.
 const disturbed = 5
 
+// fullLoad are the measurements that show how much the load can be, and what they count.
+var fullLoad = []struct{ scenario, operations, at string }{
+	{"json64", "requests/s", "64 connections"},
+	{"grpc_unary64", "gRPC calls/s", "64 calls at once"},
+}
+
 // findings says whether the figures can be trusted: whether the generator and the backend were the limit, and whether
-// something else ran on the proxy's core.
+// something else ran on the proxy's core. Then it says whether Penstock reached its targets.
 func (r *report) findings() []string {
 	var notes []string
-	if note := r.directFinding(); note != "" {
-		notes = append(notes, note)
+	add := func(note string) {
+		if note != "" {
+			notes = append(notes, note)
+		}
 	}
-	if note := r.saturationFinding(); note != "" {
-		notes = append(notes, note)
+	for _, full := range fullLoad {
+		if part := r.section(full.scenario); part != nil {
+			add(part.directFinding(full.operations, full.at))
+			add(part.saturationFinding(full.at))
+		}
 	}
-	if note := r.doubledFinding(); note != "" {
-		notes = append(notes, note)
-	}
-	if note := r.foreignFinding(); note != "" {
-		notes = append(notes, note)
-	}
-	return notes
+	add(r.doubledFinding())
+	add(r.foreignFinding())
+	return append(notes, r.targetFindings()...)
 }
 
 func (r *report) section(name string) *section {
@@ -41,14 +48,13 @@ func (r *report) section(name string) *section {
 
 // directFinding compares the load without a proxy with the fastest proxy. Backend and generator share their cores in both, so
 // what direct reaches is what they can reach.
-func (r *report) directFinding() string {
-	part := r.section("json64")
-	if part == nil || part.entry(nameDirect) == nil {
+func (s *section) directFinding(operations, at string) string {
+	if s.entry(nameDirect) == nil {
 		return ""
 	}
-	direct := part.entry(nameDirect).Values["rate"].Spread.Median
+	direct := s.entry(nameDirect).Values["rate"].Spread.Median
 	fastest, best := "", 0.0
-	for _, e := range part.Proxies {
+	for _, e := range s.Proxies {
 		if rate := e.Values["rate"].Spread.Median; e.Name != nameDirect && rate > best {
 			fastest, best = e.Name, rate
 		}
@@ -60,18 +66,14 @@ func (r *report) directFinding() string {
 	if direct < clearly*best {
 		verdict = "NOT clearly more: the load may be the limit, so compare CPU times, not throughputs"
 	}
-	return fmt.Sprintf("Backend and generator alone reach %.0f requests/s at 64 connections, %.2f times the fastest proxy (%s, %.0f): %s.",
-		direct, direct/best, fastest, best, verdict)
+	return fmt.Sprintf("Backend and generator alone reach %.0f %s at %s, %.2f times the fastest proxy (%s, %.0f): %s.",
+		direct, operations, at, direct/best, fastest, best, verdict)
 }
 
 // saturationFinding says whether the proxies, rather than the load, kept their core busy.
-func (r *report) saturationFinding() string {
-	part := r.section("json64")
-	if part == nil {
-		return ""
-	}
+func (s *section) saturationFinding(at string) string {
 	lowest, who := 101.0, ""
-	for _, e := range part.Proxies {
+	for _, e := range s.Proxies {
 		if busy := e.Values["busy"].Spread; busy.Rounds > 0 && busy.Median < lowest {
 			lowest, who = busy.Median, e.Name
 		}
@@ -83,7 +85,7 @@ func (r *report) saturationFinding() string {
 	if lowest < saturated {
 		verdict = "not all were the limit, so compare CPU times, not throughputs"
 	}
-	return fmt.Sprintf("At 64 connections every proxy used at least %.0f %% of its core (least: %s): %s.", lowest, who, verdict)
+	return fmt.Sprintf("At %s every proxy used at least %.0f %% of its core (least: %s): %s.", at, lowest, who, verdict)
 }
 
 func (r *report) doubledFinding() string {

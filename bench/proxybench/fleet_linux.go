@@ -15,15 +15,17 @@ type fleet struct {
 	dir     string
 	files   uint64
 	options options
-	backend *child
-	members []*member
+	// backends are by the protocol that they speak.
+	backends map[protocol]*child
+	members  []*member
 }
 
-// member is one proxy with its place.
+// member is one proxy with its place, as it speaks one protocol.
 type member struct {
 	proxy
 	places
-	child *child // nil for direct and while it is stopped
+	protocol protocol
+	child    *child // nil for direct and while it is stopped
 }
 
 // firstPort is below the ports that Linux gives to outgoing connections (32768 and up).
@@ -48,9 +50,9 @@ func loopback(port int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
 }
 
-// startFleet starts the backend and every proxy and waits until each answers.
-func startFleet(ctx context.Context, proxies []proxy, o options, files uint64) (f *fleet, err error) {
-	f = &fleet{files: files, options: o}
+// startFleet starts, for each protocol, a backend and every proxy that speaks it, and waits until each answers.
+func startFleet(ctx context.Context, proxies []proxy, protocols []protocol, o options, files uint64) (f *fleet, err error) {
+	f = &fleet{files: files, options: o, backends: map[protocol]*child{}}
 	defer func() {
 		if err != nil {
 			f.stop()
@@ -59,32 +61,20 @@ func startFleet(ctx context.Context, proxies []proxy, o options, files uint64) (
 	if f.dir, err = os.MkdirTemp("", "proxybench-"); err != nil {
 		return f, fmt.Errorf("cannot make a folder for configurations: %w", err)
 	}
-	// Each proxy has a backend port of its own, so that the connections that one leaves in TIME_WAIT take none from the next.
-	ports, err := freePorts(3 * len(proxies))
-	if err != nil {
-		return f, err
-	}
-	args := []string{"backend"}
-	for i, p := range proxies {
-		at := places{
-			Listen: loopback(ports[3*i]).String(), Admin: loopback(ports[3*i+1]).String(), Backend: loopback(ports[3*i+2]).String(),
-			Dir: filepath.Join(f.dir, p.name), MaxConns: int(files-120) / 2, Files: files, Slots: files + files/8,
+	for _, speaks := range protocols {
+		for _, p := range proxies {
+			if p.speaks(speaks) {
+				f.members = append(f.members, &member{proxy: p, protocol: speaks})
+			}
 		}
-		args = append(args, at.Backend)
-		if p.name == nameDirect {
-			at.Listen = at.Backend
+	}
+	if err := f.place(); err != nil {
+		return f, err
+	}
+	for _, speaks := range protocols {
+		if err := f.startBackend(ctx, speaks); err != nil {
+			return f, err
 		}
-		f.members = append(f.members, &member{proxy: p, places: at})
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return f, fmt.Errorf("cannot find this program: %w", err)
-	}
-	if f.backend, err = startChild("backend", o.backendPlace(), syscall.SIGKILL, nil, self, args...); err != nil {
-		return f, err
-	}
-	if err := f.backend.awaitAnswer(ctx, args[1]); err != nil {
-		return f, err
 	}
 	for _, m := range f.members {
 		if err := f.start(ctx, m); err != nil {
@@ -92,6 +82,50 @@ func startFleet(ctx context.Context, proxies []proxy, o options, files uint64) (
 		}
 	}
 	return f, nil
+}
+
+// place gives every member its addresses and limits.
+func (f *fleet) place() error {
+	// Each proxy has a backend port of its own, so that the connections that one leaves in TIME_WAIT take none from the next.
+	ports, err := freePorts(3 * len(f.members))
+	if err != nil {
+		return err
+	}
+	for i, m := range f.members {
+		m.places = places{
+			Listen: loopback(ports[3*i]).String(), Admin: loopback(ports[3*i+1]).String(), Backend: loopback(ports[3*i+2]).String(),
+			Dir: filepath.Join(f.dir, m.name+"-"+string(m.protocol)), MaxConns: int(f.files-120) / 2, Files: f.files, Slots: f.files + f.files/8,
+		}
+		if m.args == nil {
+			m.Listen = m.Backend
+		}
+	}
+	return nil
+}
+
+// startBackend starts the backend that speaks a protocol, behind all proxies that do.
+func (f *fleet) startBackend(ctx context.Context, speaks protocol) error {
+	args := []string{"backend", string(speaks)}
+	address := ""
+	for _, m := range f.members {
+		if m.protocol == speaks {
+			address = m.Backend
+			args = append(args, address)
+		}
+	}
+	if address == "" {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("cannot find this program: %w", err)
+	}
+	b, err := startChild("backend", f.options.backendPlace(), syscall.SIGKILL, nil, self, args...)
+	if err != nil {
+		return err
+	}
+	f.backends[speaks] = b
+	return b.awaitAnswer(ctx, speaks, address)
 }
 
 // start starts a proxy, or starts it anew, and waits until it answers.
@@ -104,7 +138,7 @@ func (f *fleet) start(ctx context.Context, m *member) error {
 		return fmt.Errorf("cannot make a folder for %s: %w", m.name, err)
 	}
 	var err error
-	if m.Config, err = m.configure(m.places); err != nil {
+	if m.Config, err = m.configure(m.protocol, m.places); err != nil {
 		return err
 	}
 	// nginx's master has a worker to take down with it.
@@ -115,14 +149,16 @@ func (f *fleet) start(ctx context.Context, m *member) error {
 	if m.child, err = startChild(m.name, f.options.proxyPlace(), parentDeath, nil, m.program, m.args(m.places)...); err != nil {
 		return err
 	}
-	return m.child.awaitAnswer(ctx, m.Listen)
+	return m.child.awaitAnswer(ctx, m.protocol, m.Listen)
 }
 
 func (f *fleet) stop() {
 	for _, m := range f.members {
 		m.child.stop()
 	}
-	f.backend.stop()
+	for _, b := range f.backends {
+		b.stop()
+	}
 	if f.dir != "" {
 		_ = os.RemoveAll(f.dir)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -15,7 +14,9 @@ import (
 type generator struct {
 	spec    loadSpec
 	poll    *epoll
-	conns   []*client
+	conns   []conn
+	slots   []*slot
+	unsent  []*grpcClient // have gathered bytes that are written before the next wait
 	result  loadResult
 	samples *samples
 	window  window
@@ -24,20 +25,6 @@ type generator struct {
 	events      int64
 	outstanding int // requests without a whole answer
 	ended       int // streams that have ended
-}
-
-// client is the generator's end of one connection.
-type client struct {
-	key       int
-	fd        int
-	request   []byte
-	in        []byte
-	held      int // bytes in in
-	scheduled int64
-	waiting   bool // for an answer
-	inBody    bool // the head of a stream was read
-	decoder   eventDecoder
-	want      int // events that the stream must have
 }
 
 const (
@@ -67,9 +54,7 @@ func generate(spec loadSpec) (loadResult, error) {
 
 func (g *generator) close() {
 	for _, c := range g.conns {
-		if c.fd >= 0 {
-			closeReset(c.fd)
-		}
+		c.close()
 	}
 	g.poll.close()
 }
@@ -88,120 +73,49 @@ func (g *generator) run() error {
 	return fmt.Errorf("the shape %q is none of %s, %s, %s, %s", g.spec.Shape, shapeClosed, shapeOpen, shapeStream, shapeHold)
 }
 
-// connect opens one more connection that will send the plan.
-func (g *generator) connect(p plan) (*client, error) {
+// connect opens one more connection, for requests that carry the plan, and returns its slots.
+func (g *generator) connect(p plan) ([]*slot, error) {
 	fd, err := dialSocket(g.spec.Target)
 	if err != nil {
 		return nil, err
 	}
-	size := 16 << 10
-	if p.Kind == kindHold {
-		size = 1 << 10
+	key := len(g.conns)
+	var slots []*slot
+	if g.spec.protocol() == protocolGRPC {
+		slots = g.addGRPC(fd)
+	} else {
+		slots = g.addHTTP(fd, p)
 	}
-	c := &client{key: len(g.conns), fd: fd, request: p.request(), in: make([]byte, size), want: p.Events}
-	g.conns = append(g.conns, c)
-	return c, g.poll.add(fd, c.key)
+	g.slots = append(g.slots, slots...)
+	return slots, g.poll.add(fd, key)
 }
 
-var errShortWrite = errors.New("the socket did not take a whole request")
+// send sends a slot's next request.
+func (g *generator) send(s *slot) {
+	s.conn.send(s)
+}
 
-func (g *generator) send(c *client) {
-	n, errno := writeSocket(c.fd, c.request)
-	if errno != 0 {
-		g.fail(c, fmt.Errorf("cannot send a request: %w", errno))
-		return
-	}
-	if n < len(c.request) {
-		g.fail(c, errShortWrite)
-		return
-	}
-	c.waiting = true
+// asked notes that a slot's request was sent.
+func (g *generator) asked(s *slot) {
+	s.waiting = true
 	g.outstanding++
 }
 
-// answered notes that a request has its whole answer, or never will.
-func (g *generator) answered(c *client) {
-	if c.waiting {
-		c.waiting = false
+// answered notes that a slot's request has its whole answer, or never will.
+func (g *generator) answered(s *slot) {
+	if s.waiting {
+		s.waiting = false
 		g.outstanding--
 	}
 }
 
-// fail notes an error and gives the connection up.
-func (g *generator) fail(c *client, err error) {
-	g.result.fail(err)
-	g.answered(c)
-	if c.fd >= 0 {
-		closeReset(c.fd)
-		c.fd = -1
+// wait returns the connections on which something came, after at most patience, and before that writes what has gathered for some.
+func (g *generator) wait(patience time.Duration) ([]syscall.EpollEvent, error) {
+	for _, c := range g.unsent {
+		c.write()
 	}
-}
-
-var (
-	errClosed     = errors.New("the proxy closed the connection")
-	errUnasked    = errors.New("the proxy sent bytes without a request")
-	errLongHead   = errors.New("the head of a response is larger than the buffer")
-	errWrongReply = errors.New("the body of a response differs from what the backend sent")
-)
-
-// receive reads once and returns the new bytes; none where nothing has come or the connection failed.
-func (g *generator) receive(c *client) []byte {
-	if c.fd < 0 {
-		return nil
-	}
-	n, errno := readSocket(c.fd, c.in[c.held:])
-	switch {
-	case errno == syscall.EAGAIN || errno == syscall.EINTR:
-		return nil
-	case errno != 0:
-		g.fail(c, fmt.Errorf("cannot read a response: %w", errno))
-		return nil
-	case n == 0:
-		g.fail(c, errClosed)
-		return nil
-	case !c.waiting:
-		g.fail(c, errUnasked)
-		return nil
-	}
-	c.held += n
-	return c.in[c.held-n : c.held]
-}
-
-// head checks a response's head and returns where its body starts; 0 while the head is not complete.
-func (g *generator) head(c *client) int {
-	got := c.in[:c.held]
-	end := bytes.Index(got, headEnd)
-	if end < 0 {
-		if c.held == len(c.in) {
-			g.fail(c, errLongHead)
-		}
-		return 0
-	}
-	if !bytes.HasPrefix(got, statusOKStart) {
-		line, _, _ := bytes.Cut(got, []byte("\r\n"))
-		g.fail(c, fmt.Errorf("the proxy answered %q", line))
-		return 0
-	}
-	return end + len(headEnd)
-}
-
-// readReply reads a JSON response and reports whether it is complete.
-func (g *generator) readReply(c *client) bool {
-	if g.receive(c) == nil {
-		return false
-	}
-	start := g.head(c)
-	if start == 0 || c.held < start+replySize {
-		return false
-	}
-	if !bytes.Equal(c.in[start:c.held], jsonReplyBody) {
-		g.fail(c, errWrongReply)
-		return false
-	}
-	c.held = 0
-	g.answered(c)
-	g.requests++
-	return true
+	g.unsent = g.unsent[:0]
+	return g.poll.wait(patience)
 }
 
 // window is the part of a load that is measured, after the warm-up.
@@ -290,12 +204,8 @@ func (g *generator) settle() {
 func (g *generator) finish() error {
 	deadline := g.window.end + drainTime.Nanoseconds()
 	for g.outstanding > 0 && now() < deadline {
-		events, err := g.poll.wait(pollTime)
-		if err != nil {
+		if err := g.drain(); err != nil {
 			return err
-		}
-		for i := range events {
-			g.readReply(g.conns[events[i].Fd])
 		}
 	}
 	if g.outstanding > 0 {

@@ -11,7 +11,8 @@ type loadSpec struct {
 	Shape    string         `json:"shape"` // closed, open, stream or hold
 	Target   netip.AddrPort `json:"target"`
 	Conns    int            `json:"conns"`
-	Kind     string         `json:"kind"`     // what streams ask for: paced, burst or hold
+	Calls    int            `json:"calls"`    // gRPC calls at once on each connection; 0 is HTTP/1.1
+	Kind     string         `json:"kind"`     // what streams ask for: paced, burst or hold; or the kind of gRPC call: unary, large or server
 	Interval time.Duration  `json:"interval"` // paced: between two events of a stream
 	Events   int            `json:"events"`   // events of a burst stream
 	Rate     int            `json:"rate"`     // open: requests per second
@@ -25,9 +26,17 @@ type loadSpec struct {
 	LoadCores  []int `json:"loadCores"`
 }
 
+// protocol is what the load speaks.
+func (s loadSpec) protocol() protocol {
+	if s.Calls > 0 {
+		return protocolGRPC
+	}
+	return protocolHTTP
+}
+
 // Shapes of load.
 const (
-	shapeClosed = "closed" // each connection sends its next request when it has the answer
+	shapeClosed = "closed" // each slot sends its next request when it has the answer
 	shapeOpen   = "open"   // requests at a fixed rate, whatever the answers take
 	shapeStream = "stream" // one SSE stream on each connection, again and again for bursts
 	shapeHold   = "hold"   // opens SSE streams and keeps them open
@@ -45,8 +54,8 @@ type loadResult struct {
 	Generator usage    `json:"generator"`
 	ProxyCore coreTime `json:"proxyCore"`
 	LoadCore  coreTime `json:"loadCore"`
-	// P50 and P99 are nanoseconds: for shape open from a request's scheduled time to its whole answer; for paced streams from
-	// the backend's write of an event to its arrival.
+	// P50 and P99 are nanoseconds: from a request's sending, or for shape open its scheduled time, to its whole answer; for paced
+	// streams from the backend's write of an event to its arrival.
 	P50 int64 `json:"p50"`
 	P99 int64 `json:"p99"`
 	// Before and Open are the proxy's memory without and with the streams of shape hold.

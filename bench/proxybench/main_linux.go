@@ -1,6 +1,6 @@
-// Proxybench measures what HTTP proxies cost: CPU time per JSON request and per streamed chunk, added latency, and memory per
-// open stream. It runs HAProxy, nginx, Penstock and two reference proxies side by side, each on one CPU core, in rounds that
-// take turns, with one backend and one load generator on another core. See README.md.
+// Proxybench measures what HTTP and gRPC proxies cost: CPU time per JSON request, per gRPC call and per streamed chunk or message,
+// added latency, and memory per open stream. It runs HAProxy, nginx, Penstock and reference proxies side by side, each on one CPU
+// core, in rounds that take turns, with one backend and one load generator on another core. See README.md.
 package main
 
 import (
@@ -31,7 +31,7 @@ func run(args []string) error {
 			return runBackend(args[1:])
 		case "load":
 			return runLoad(args[1:])
-		case nameNull, nameReverseProxy:
+		case nameNull, nameReverseProxy, nameGRPCRelay:
 			return runReference(args[0], args[1:])
 		}
 	}
@@ -44,17 +44,20 @@ func run(args []string) error {
 	return compare(ctx, o, args)
 }
 
-// runBackend serves on the addresses given.
+// runBackend serves a protocol on the addresses given.
 func runBackend(args []string) error {
+	if len(args) == 0 {
+		return errors.New("backend takes a protocol and addresses as arguments")
+	}
 	var addrs []netip.AddrPort
-	for _, arg := range args {
+	for _, arg := range args[1:] {
 		addr, err := netip.ParseAddrPort(arg)
 		if err != nil {
 			return fmt.Errorf("cannot parse the backend's address %q: %w", arg, err)
 		}
 		addrs = append(addrs, addr)
 	}
-	b, err := newBackend(addrs)
+	b, err := newBackend(protocol(args[0]), addrs)
 	if err != nil {
 		return err
 	}
@@ -86,8 +89,11 @@ func runReference(name string, args []string) error {
 	if err != nil {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
-	if name == nameNull {
+	switch name {
+	case nameNull:
 		return relayTCP(listener, args[1])
+	case nameGRPCRelay:
+		return relayGRPC(listener, args[1])
 	}
 	return reverseProxy(listener, args[1])
 }

@@ -21,7 +21,8 @@ func (f *fleet) measure(ctx context.Context, s scenario, m *member) ([]loadResul
 	}
 	spec := s.load
 	spec.Target = netip.MustParseAddrPort(m.Listen)
-	spec.Backend = f.backend.pids()
+	backend := f.backends[m.protocol]
+	spec.Backend = backend.pids()
 	spec.LoadCores = f.options.loadCores
 	if m.child != nil {
 		spec.Proxy = m.child.pids()
@@ -41,9 +42,11 @@ func (f *fleet) measure(ctx context.Context, s scenario, m *member) ([]loadResul
 			l.stop()
 		}
 	}()
+	at := f.options.loadPlace()
+	at.yields = s.yields
 	outputs := make([]bytes.Buffer, max(1, s.generators))
 	for i := range outputs {
-		load, err := startChild("load", f.options.loadPlace(), syscall.SIGKILL, &outputs[i], self, "load", string(text))
+		load, err := startChild("load", at, syscall.SIGKILL, &outputs[i], self, "load", string(text))
 		if err != nil {
 			return nil, err
 		}
@@ -57,15 +60,15 @@ func (f *fleet) measure(ctx context.Context, s scenario, m *member) ([]loadResul
 		case <-load.exited:
 		case <-ctx.Done():
 			return nil, fmt.Errorf("cannot measure %s through %s: %w", s.name, m.name, context.Cause(ctx))
-		case <-f.backend.exited:
-			return nil, fmt.Errorf("cannot measure %s through %s: the backend ended: %s", s.name, m.name, f.backend.output.String())
+		case <-backend.exited:
+			return nil, fmt.Errorf("cannot measure %s through %s: the backend ended: %s", s.name, m.name, backend.output.String())
 		}
 		var r loadResult
 		if err := json.Unmarshal(outputs[i].Bytes(), &r); err != nil {
 			return nil, fmt.Errorf("cannot measure %s through %s: the load generator says: %s", s.name, m.name, load.output.String())
 		}
 		if r.Failures > 0 {
-			return nil, fmt.Errorf("failures: %d: %s%s", r.Failures, strings.Join(r.Errors, "; "), m.complaint())
+			return nil, fmt.Errorf("failures: %d: %s%s", r.Failures, strings.Join(r.Errors, "; "), complaints(m.child, backend))
 		}
 		results = append(results, r)
 	}
@@ -76,10 +79,13 @@ func (f *fleet) measure(ctx context.Context, s scenario, m *member) ([]loadResul
 	return results, nil
 }
 
-// complaint is what the proxy said last, if anything.
-func (m *member) complaint() string {
-	if m.child == nil || m.child.output.String() == "" {
-		return ""
+// complaints is what processes said last, if anything.
+func complaints(children ...*child) string {
+	said := ""
+	for _, c := range children {
+		if c != nil && c.output.String() != "" {
+			said += "; " + c.name + " says: " + c.output.String()
+		}
 	}
-	return "; the proxy says: " + m.child.output.String()
+	return said
 }

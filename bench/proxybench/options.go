@@ -7,12 +7,14 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // options is the harness's command line.
 type options struct {
 	rounds    int
 	quick     bool
+	window    time.Duration
 	only      []string
 	proxies   []string
 	penstock  string
@@ -28,6 +30,8 @@ type options struct {
 type place struct {
 	cores []int
 	nice  int // -20, most urgent, to 19; below 0 needs privileges
+	// yields says that the process takes no core away from another when it wakes up.
+	yields bool
 }
 
 func (o options) proxyPlace() place   { return place{cores: []int{o.proxyCore}, nice: o.nice} }
@@ -42,8 +46,9 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.SetOutput(output)
 	flags.IntVar(&o.rounds, "rounds", 0, "How often every proxy is measured, in turn; 0 is 7, or 3 with -quick.")
 	flags.BoolVar(&o.quick, "quick", false, "Measures for shorter times, to see the effect of a change at hand.")
-	only := flags.String("only", "", "Measurements to make, separated by commas: json64, json4, paced, burst, latency, memory, limit; empty is all.")
-	proxies := flags.String("proxies", "", "Proxies to measure, separated by commas: direct, null, reverseproxy, haproxy, nginx, penstock; empty is all, penstock only with -penstock.")
+	flags.DurationVar(&o.window, "window", 0, "Length of each measured window, to see only that everything runs; 0 is each measurement's own.")
+	only := flags.String("only", "", "Measurements to make, separated by commas: json64, json4, paced, burst, latency, memory, limit, grpc_unary64, grpc_stream, grpc_64k, grpc_latency; empty is all.")
+	proxies := flags.String("proxies", "", "Proxies to measure, separated by commas: direct, null, reverseproxy, grpcrelay, haproxy, nginx, penstock; empty is all, penstock only with -penstock.")
 	flags.StringVar(&o.penstock, "penstock", "", "Path of the penstock binary.")
 	flags.StringVar(&o.out, "out", "bin/bench-proxy", "Folder for results: proxybench.json, proxybench.md and profiles.")
 	flags.BoolVar(&o.perf, "perf", false, "Also profiles each proxy once per measurement with perf, after the last round.")
@@ -55,7 +60,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 		return o, err
 	}
 	if flags.NArg() > 0 {
-		return o, fmt.Errorf("cannot understand %q: arguments other than flags are backend, load, null and reverseproxy", flags.Arg(0))
+		return o, fmt.Errorf("cannot understand %q: arguments other than flags are backend, load, null, reverseproxy and grpcrelay", flags.Arg(0))
 	}
 	o.only, o.proxies = list(*only), list(*proxies)
 	for _, core := range list(*loadCores) {
@@ -77,6 +82,9 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 func (o options) validate() error {
 	if o.rounds < 0 || o.rounds > 1000 {
 		return fmt.Errorf("-rounds is %d; it must be 1 to 1000", o.rounds)
+	}
+	if o.window < 0 || o.window > time.Minute {
+		return fmt.Errorf("-window is %v; it must be 0 to 1m", o.window)
 	}
 	if o.streams < 1 {
 		return fmt.Errorf("-streams is %d; it must be at least 1", o.streams)

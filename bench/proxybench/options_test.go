@@ -29,6 +29,7 @@ func TestParseOptionsRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"--rounds -1":                      "-rounds is -1",
 		"--streams 0":                      "-streams is 0",
+		"--window -1s":                     "-window is -1s",
 		"--proxy-core 0":                   "both name core 0",
 		"--proxy-core 1 --load-cores ,":    "names no core",
 		"--proxy-core 1 --load-cores zero": "not the number of a CPU core",
@@ -42,7 +43,7 @@ func TestParseOptionsRefuses(t *testing.T) {
 }
 
 func TestChooseProxies(t *testing.T) {
-	own := []proxy{{name: nameDirect}, {name: namePenstock, config: "penstock.yaml", args: func(places) []string { return nil }, install: "build it"}}
+	own := []proxy{{name: nameDirect}, {name: namePenstock, args: func(places) []string { return nil }, install: "build it"}}
 	for _, c := range []struct {
 		names    string
 		penstock string
@@ -68,7 +69,7 @@ func TestChooseProxies(t *testing.T) {
 }
 
 func TestMissingProxySaysHowToInstallIt(t *testing.T) {
-	p := proxy{name: nameHAProxy, program: "no-such-proxy", config: "haproxy.cfg", args: func(places) []string { return nil },
+	p := proxy{name: nameHAProxy, program: "no-such-proxy", args: func(places) []string { return nil },
 		install: "sudo apt-get install haproxy"}
 	if err := p.find(); err == nil || !strings.Contains(err.Error(), "sudo apt-get install haproxy") {
 		t.Errorf("find = %v, want how to install it", err)
@@ -89,22 +90,23 @@ func TestPickScenarios(t *testing.T) {
 func TestConfigurationsAreFilledIn(t *testing.T) {
 	at := places{Listen: "127.0.0.1:21000", Admin: "127.0.0.1:21001", Backend: "127.0.0.1:21002", MaxConns: 4321, Files: 9000, Slots: 10125}
 	for _, p := range table("penstock") {
-		if p.config == "" {
-			continue
-		}
 		at.Dir = t.TempDir()
-		file, err := p.configure(at)
-		if err != nil {
-			t.Errorf("%s: %v", p.name, err)
-			continue
-		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, want := range []string{at.Listen, at.Backend} {
-			if !strings.Contains(string(text), want) {
-				t.Errorf("%s lacks %s:\n%s", filepath.Base(file), want, text)
+		for speaks, name := range p.configs {
+			file, err := p.configure(speaks, at)
+			if err != nil {
+				t.Errorf("%s: %v", p.name, err)
+			}
+			if name == noConfig {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{at.Listen, at.Backend} {
+				if !strings.Contains(string(text), want) {
+					t.Errorf("%s lacks %s:\n%s", filepath.Base(file), want, text)
+				}
 			}
 		}
 	}

@@ -21,7 +21,7 @@ func (f *fleet) profile(ctx context.Context, chosen []scenario, out string) erro
 	}
 	for _, s := range chosen {
 		for _, m := range f.members {
-			if m.child == nil || s.fresh {
+			if m.child == nil || s.fresh || m.protocol != s.protocol() {
 				continue
 			}
 			s.load.Window = profileTime

@@ -21,6 +21,7 @@ const (
 	nameDirect       = "direct" // no proxy: the load goes to the backend
 	nameNull         = "null"
 	nameReverseProxy = "reverseproxy"
+	nameGRPCRelay    = "grpcrelay"
 	nameHAProxy      = "haproxy"
 	nameNginx        = "nginx"
 	namePenstock     = "penstock"
@@ -29,16 +30,25 @@ const (
 // proxy is one row of the table: how to find, configure and start it.
 type proxy struct {
 	name string
-	// config is the template under configs that is filled in; empty for none.
-	config string
-	// program is the executable, looked up in PATH and the sbin folders; empty is this binary.
+	// program is the executable, looked up in PATH and the sbin folders; without install it is this binary.
 	program string
-	// args builds the command line from the places of the configuration.
-	args func(places) []string
 	// install says how to get the program where it is missing.
 	install string
 	// version are the arguments that make the program print its version.
 	version []string
+	// configs are the templates that are filled in, by the protocol that they make the proxy speak. Each protocol is a process of its own.
+	configs map[protocol]string
+	// args builds the command line from the places of the configuration; nil is no proxy.
+	args func(places) []string
+}
+
+// noConfig is the template of a proxy whose command line says everything.
+const noConfig = ""
+
+// speaks reports whether the proxy can be measured with a protocol.
+func (p *proxy) speaks(want protocol) bool {
+	_, ok := p.configs[want]
+	return ok
 }
 
 // places is what configuration templates and command lines are filled with.
@@ -57,22 +67,30 @@ const aptInstall = "on Debian or Ubuntu: sudo apt-get install --no-install-recom
 
 // table lists every proxy that can be measured, in the order of the report. penstock is the path of its binary.
 func table(penstock string) []proxy {
+	both := func(http, grpc string) map[protocol]string {
+		return map[protocol]string{protocolHTTP: http, protocolGRPC: grpc}
+	}
+	only := func(speaks protocol) map[protocol]string { return map[protocol]string{speaks: noConfig} }
+	own := func(name string) func(places) []string {
+		return func(p places) []string { return []string{name, p.Listen, p.Backend} }
+	}
 	return []proxy{
-		{name: nameDirect},
-		{name: nameNull, args: func(p places) []string { return []string{nameNull, p.Listen, p.Backend} }},
-		{name: nameReverseProxy, args: func(p places) []string { return []string{nameReverseProxy, p.Listen, p.Backend} }},
+		{name: nameDirect, configs: both(noConfig, noConfig)},
+		{name: nameNull, configs: both(noConfig, noConfig), args: own(nameNull)},
+		{name: nameReverseProxy, configs: only(protocolHTTP), args: own(nameReverseProxy)},
+		{name: nameGRPCRelay, configs: only(protocolGRPC), args: own(nameGRPCRelay)},
 		{
-			name: nameHAProxy, config: "haproxy.cfg", program: "haproxy", version: []string{"-v"},
+			name: nameHAProxy, configs: both("haproxy.cfg", "haproxy-grpc.cfg"), program: "haproxy", version: []string{"-v"},
 			args:    func(p places) []string { return []string{"-db", "-f", p.Config} },
 			install: fmt.Sprintf(aptInstall, "haproxy"),
 		},
 		{
-			name: nameNginx, config: "nginx.conf", program: "nginx", version: []string{"-v"},
+			name: nameNginx, configs: both("nginx.conf", "nginx-grpc.conf"), program: "nginx", version: []string{"-v"},
 			args:    func(p places) []string { return []string{"-p", p.Dir, "-e", "stderr", "-c", p.Config} },
 			install: fmt.Sprintf(aptInstall, "nginx"),
 		},
 		{
-			name: namePenstock, config: "penstock.yaml", program: penstock, version: []string{"version"},
+			name: namePenstock, configs: both("penstock.yaml", "penstock-grpc.yaml"), program: penstock, version: []string{"version"},
 			args:    func(p places) []string { return []string{"serve", "--config", p.Config} },
 			install: "build it and give its path: go build -o bin/penstock ./cmd/penstock, then --penstock bin/penstock",
 		},
@@ -112,7 +130,7 @@ func (p *proxy) find() error {
 	if p.args == nil {
 		return nil
 	}
-	if p.config == "" {
+	if p.install == "" {
 		self, err := os.Executable()
 		if err != nil {
 			return fmt.Errorf("cannot find this program: %w", err)
@@ -143,12 +161,13 @@ func (p *proxy) describe() string {
 	return strings.TrimPrefix(string(line), "nginx version: ")
 }
 
-// configure writes the filled-in configuration and returns its path.
-func (p *proxy) configure(at places) (string, error) {
-	if p.config == "" {
+// configure writes the filled-in configuration for a protocol and returns its path.
+func (p *proxy) configure(speaks protocol, at places) (string, error) {
+	name := p.configs[speaks]
+	if name == noConfig {
 		return "", nil
 	}
-	t, err := template.ParseFS(configs, "configs/"+p.config+".tmpl")
+	t, err := template.ParseFS(configs, "configs/"+name+".tmpl")
 	if err != nil {
 		return "", fmt.Errorf("cannot parse the configuration of %s: %w", p.name, err)
 	}
@@ -156,7 +175,7 @@ func (p *proxy) configure(at places) (string, error) {
 	if err := t.Execute(&text, at); err != nil {
 		return "", fmt.Errorf("cannot fill in the configuration of %s: %w", p.name, err)
 	}
-	file := filepath.Join(at.Dir, p.config)
+	file := filepath.Join(at.Dir, name)
 	if err := os.WriteFile(file, text.Bytes(), 0o644); err != nil {
 		return "", fmt.Errorf("cannot write the configuration of %s: %w", p.name, err)
 	}

@@ -71,7 +71,7 @@ func newReport(o options, args []string, chosen []scenario, proxies []proxy) *re
 	for _, s := range chosen {
 		part := &section{Name: s.name, Title: s.title, scenario: s}
 		for _, p := range proxies {
-			if p.args != nil || s.direct {
+			if p.speaks(s.protocol()) && (p.args != nil || s.direct) {
 				part.Proxies = append(part.Proxies, newEntry(p.name, s.columns, o.rounds))
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -84,6 +85,38 @@ func TestFindingsDoubtTheFigures(t *testing.T) {
 	for _, want := range []string{"NOT clearly more", "not all were the limit", "DISTURBED: up to 48 % of the proxy's core"} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("the notes lack %q:\n%s", want, notes)
+		}
+	}
+}
+
+func TestTargetsAreJudged(t *testing.T) {
+	// In the first round Penstock takes 1.5 times as long as HAProxy, in the second 0.5 times.
+	r := sample(t, map[string][2]int64{nameHAProxy: {10e6, 20e6}, namePenstock: {15e6, 10e6}})
+	part := r.section("json64")
+	for _, c := range []struct {
+		target target
+		want   string
+	}{
+		{target{"cpu", nameHAProxy, 1}, "Target met: CPU µs/request of json64 is 1.00 times haproxy's (0.50–1.50); it should be at most 1.00."},
+		{target{"cpu", nameHAProxy, 0.9}, "TARGET MISSED: CPU µs/request of json64 is 1.00 times haproxy's (0.50–1.50); it should be at most 0.90."},
+		{target{"cpu", noBase, 20}, "Target met: CPU µs/request of json64 is 12.50 (10.00–15.00); it should be at most 20.00."},
+		{target{"cpu", nameGRPCRelay, 1}, ""},
+	} {
+		part.scenario.targets = []target{c.target}
+		r.summarize()
+		if got := strings.Join(r.targetFindings(), "\n"); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+}
+
+// TestTargetsNameMetrics keeps every target to a metric that its scenario has.
+func TestTargetsNameMetrics(t *testing.T) {
+	for _, s := range scenarios(true, 10) {
+		for _, target := range s.targets {
+			if !slices.ContainsFunc(s.columns, func(m metric) bool { return m.key == target.metric }) {
+				t.Errorf("%s has a target for %q, which it does not measure", s.name, target.metric)
+			}
 		}
 	}
 }

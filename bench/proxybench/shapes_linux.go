@@ -6,44 +6,54 @@ import (
 	"time"
 )
 
-// closedLoop keeps one request on each connection until the window ends.
-func (g *generator) closedLoop() error {
+// connectAll opens the load's connections for one kind of answer.
+func (g *generator) connectAll() error {
 	for range g.spec.Conns {
-		c, err := g.connect(plan{Kind: kindJSON})
-		if err != nil {
+		if _, err := g.connect(plan{Kind: kindJSON}); err != nil {
 			return err
 		}
-		g.send(c)
+	}
+	return nil
+}
+
+// closedLoop keeps one request in each slot until the window ends.
+func (g *generator) closedLoop() error {
+	if err := g.connectAll(); err != nil {
+		return err
+	}
+	at := now()
+	for _, s := range g.slots {
+		s.scheduled = at
+		g.send(s)
 	}
 	g.open()
 	for !g.window.ended && g.result.Failures < g.spec.Conns {
-		events, err := g.poll.wait(pollTime)
+		events, err := g.wait(pollTime)
 		if err != nil {
 			return err
 		}
-		if err := g.tick(now()); err != nil {
+		at := now()
+		if err := g.tick(at); err != nil {
 			return err
 		}
 		for i := range events {
-			if c := g.conns[events[i].Fd]; g.readReply(c) {
-				g.send(c)
+			for _, s := range g.conns[events[i].Fd].receive(at) {
+				g.samples.add(at - s.scheduled)
+				s.scheduled = at
+				g.send(s)
 			}
 		}
 	}
 	return g.finish()
 }
 
-// openLoop sends requests at fixed times. One whose time comes while all connections wait is sent late, and its latency counts
+// openLoop sends requests at fixed times. One whose time comes while all slots wait is sent late, and its latency counts
 // from when it was due.
 func (g *generator) openLoop() error {
-	var free []*client
-	for range g.spec.Conns {
-		c, err := g.connect(plan{Kind: kindJSON})
-		if err != nil {
-			return err
-		}
-		free = append(free, c)
+	if err := g.connectAll(); err != nil {
+		return err
 	}
+	free := interleaved(g.slots, g.spec.Conns)
 	g.open()
 	period := int64(time.Second) / int64(g.spec.Rate)
 	due := now() + period
@@ -53,28 +63,40 @@ func (g *generator) openLoop() error {
 			return err
 		}
 		for ; due <= at && len(free) > 0; due += period {
-			// The longest idle connection is next, so that all of them are used.
-			c := free[0]
+			// The longest idle slot is next, so that all of them are used.
+			s := free[0]
 			free = append(free[:0], free[1:]...)
-			c.scheduled = due
-			g.send(c)
+			s.scheduled = due
+			g.send(s)
 		}
 		patience := pollTime
 		if len(free) > 0 {
 			patience = min(patience, time.Duration(due-now()))
 		}
-		events, err := g.poll.wait(patience)
+		events, err := g.wait(patience)
 		if err != nil {
 			return err
 		}
 		for i := range events {
-			if c := g.conns[events[i].Fd]; g.readReply(c) {
-				g.samples.add(now() - c.scheduled)
-				free = append(free, c)
+			for _, s := range g.conns[events[i].Fd].receive(now()) {
+				g.samples.add(now() - s.scheduled)
+				free = append(free, s)
 			}
 		}
 	}
 	return g.finish()
+}
+
+// interleaved orders the slots of some connections, which all have the same number, so that neighbours are of different connections.
+func interleaved(slots []*slot, conns int) []*slot {
+	each := len(slots) / conns
+	ordered := make([]*slot, 0, len(slots))
+	for i := range each {
+		for c := range conns {
+			ordered = append(ordered, slots[c*each+i])
+		}
+	}
+	return ordered
 }
 
 // startSlack is how long connecting all paced streams may take before the first of them ends within the window, which makes the
@@ -89,16 +111,16 @@ func (g *generator) streams() error {
 		p.Events = int((g.spec.WarmUp + g.spec.Window + startSlack) / g.spec.Interval)
 	}
 	for p.Index = range g.spec.Conns {
-		c, err := g.connect(p)
+		slots, err := g.connect(p)
 		if err != nil {
 			return err
 		}
-		g.send(c)
+		g.send(slots[0])
 	}
 	g.open()
 	deadline := g.window.end + drainTime.Nanoseconds()
 	for g.ended < g.spec.Conns && g.result.Failures == 0 {
-		events, err := g.poll.wait(pollTime)
+		events, err := g.wait(pollTime)
 		if err != nil {
 			return err
 		}
@@ -107,7 +129,9 @@ func (g *generator) streams() error {
 			return err
 		}
 		for i := range events {
-			g.readStream(g.conns[events[i].Fd], at)
+			for _, s := range g.conns[events[i].Fd].receive(at) {
+				g.streamEnded(s)
+			}
 		}
 		if at > deadline {
 			g.result.fail(fmt.Errorf("%d of %d streams had not ended %v after the window", g.spec.Conns-g.ended, g.spec.Conns, drainTime))
@@ -117,49 +141,15 @@ func (g *generator) streams() error {
 	return nil
 }
 
-// readStream takes what has come of a stream.
-func (g *generator) readStream(c *client, at int64) {
-	got := g.receive(c)
-	if got == nil {
-		return
+func (g *generator) streamEnded(s *slot) {
+	switch {
+	case g.window.ended:
+		g.ended++
+	case g.spec.Kind == kindPaced:
+		s.conn.fail(errNoWindow)
+	default:
+		g.send(s)
 	}
-	if !c.inBody {
-		start := g.head(c)
-		if start == 0 {
-			return
-		}
-		c.inBody = true
-		got = c.in[start:c.held]
-	}
-	c.held = 0
-	before := c.decoder.events
-	if err := c.decoder.feed(got, at, g.samples); err != nil {
-		g.fail(c, err)
-		return
-	}
-	g.events += int64(c.decoder.events - before)
-	if c.decoder.done {
-		g.streamEnded(c)
-	}
-}
-
-func (g *generator) streamEnded(c *client) {
-	if c.decoder.events != c.want {
-		g.fail(c, fmt.Errorf("a stream ended after %d of %d events", c.decoder.events, c.want))
-		return
-	}
-	if g.spec.Kind == kindPaced && !g.window.ended {
-		g.fail(c, errNoWindow)
-		return
-	}
-	g.requests++
-	g.answered(c)
-	c.decoder, c.inBody = eventDecoder{}, false
-	if g.spec.Kind == kindBurst && !g.window.ended {
-		g.send(c)
-		return
-	}
-	g.ended++
 }
 
 // holdAtOnce is how many streams of shape hold are opened at the same time; it stays below any listener's backlog.
@@ -174,11 +164,11 @@ func (g *generator) hold() error {
 	deadline := now() + (g.spec.WarmUp + g.spec.Window + time.Minute).Nanoseconds()
 	for len(g.conns) < g.spec.Conns && g.result.Failures == 0 {
 		for range min(holdAtOnce, g.spec.Conns-len(g.conns)) {
-			c, err := g.connect(plan{Kind: kindHold, Events: 1})
+			slots, err := g.connect(plan{Kind: kindHold, Events: 1})
 			if err != nil {
 				return err
 			}
-			g.send(c)
+			g.send(slots[0])
 		}
 		if err := g.awaitEvents(len(g.conns), deadline); err != nil {
 			return err
@@ -213,15 +203,15 @@ func (g *generator) awaitEvents(want int, deadline int64) error {
 	return nil
 }
 
-// drain reads what has come on any stream.
+// drain takes what has come on any connection.
 func (g *generator) drain() error {
-	events, err := g.poll.wait(pollTime)
+	events, err := g.wait(pollTime)
 	if err != nil {
 		return err
 	}
 	at := now()
 	for i := range events {
-		g.readStream(g.conns[events[i].Fd], at)
+		g.conns[events[i].Fd].receive(at)
 	}
 	return nil
 }

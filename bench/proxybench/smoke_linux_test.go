@@ -16,10 +16,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// startRelay runs a backend and the null proxy in this process and returns the proxy's address.
-func startRelay(t *testing.T) netip.AddrPort {
+// startRelay runs a backend and a reference proxy in this process and returns the proxy's address.
+func startRelay(t *testing.T, speaks protocol, relay func(net.Listener, string) error) netip.AddrPort {
 	t.Helper()
-	b, err := newBackend([]netip.AddrPort{loopback(0)})
+	b, err := newBackend(speaks, []netip.AddrPort{loopback(0)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func startRelay(t *testing.T) netip.AddrPort {
 		t.Fatal(err)
 	}
 	relayed := make(chan error, 1)
-	go func() { relayed <- relayTCP(listener, b.addrs[0].String()) }()
+	go func() { relayed <- relay(listener, b.addrs[0].String()) }()
 	t.Cleanup(func() {
 		listener.Close()
 		<-relayed
@@ -43,8 +43,8 @@ func startRelay(t *testing.T) netip.AddrPort {
 }
 
 func TestLoadThroughRelay(t *testing.T) {
-	target := startRelay(t)
-	if err := probe(target.String()); err != nil {
+	target := startRelay(t, protocolHTTP, relayTCP)
+	if err := probe(protocolHTTP, target.String()); err != nil {
 		t.Fatal(err)
 	}
 	self := []int{os.Getpid()}
@@ -170,7 +170,7 @@ func answerOnce(listener net.Listener, answer []byte) {
 }
 
 func TestBackendRefusesChangedRequest(t *testing.T) {
-	target := startRelay(t)
+	target := startRelay(t, protocolHTTP, relayTCP)
 	conn, err := net.Dial("tcp", target.String())
 	if err != nil {
 		t.Fatal(err)
