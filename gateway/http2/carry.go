@@ -349,7 +349,7 @@ func (c *carriage) responseData(b *batch, u *upstreamConn, id uint32, p []byte, 
 	if !c.on(u, id) {
 		return false
 	}
-	if !c.final || c.down.ended || !c.down.take(b, p, size, end) {
+	if !c.final || c.down.ended || !c.down.take(b, p, size, 0, end) {
 		u.refuseData(b, size)
 		c.broken(b, "DATA came before the head, after the end, or beyond the window")
 	}

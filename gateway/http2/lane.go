@@ -56,8 +56,9 @@ func (l *lane) reset(mu *sync.Mutex, owner laneOwner) {
 // heldLen is how many bytes are held.
 func (l *lane) heldLen() int { return len(l.held) - l.start }
 
-// take accepts what the sender, a connection, sent. size is what counts against its window. It reports false if that was more than it may send.
-func (l *lane) take(b *batch, p []byte, size int, end bool) bool {
+// take accepts what the sender, a connection, sent. size is what counts against its window, and own is how many bytes of p it did not send: fewer than
+// none if p is shorter than what it sent. It reports false if that was more than it may send.
+func (l *lane) take(b *batch, p []byte, size, own int, end bool) bool {
 	l.credit -= int64(size)
 	if l.credit < 0 {
 		return false
@@ -68,7 +69,12 @@ func (l *lane) take(b *batch, p []byte, size int, end bool) bool {
 		return true
 	}
 	l.ended = l.ended || end
-	if padding := size - len(p); padding > 0 {
+	if own > 0 {
+		l.excess += own
+	} else if own < 0 {
+		l.giveCredit(b, -own)
+	}
+	if padding := size - len(p) + own; padding > 0 {
 		l.giveCredit(b, padding)
 	}
 	l.push(b, p)

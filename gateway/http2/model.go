@@ -47,7 +47,7 @@ func (s *stream) findModel(b *batch) (known bool) {
 func (s *stream) findCallModel(b *batch) (known bool) {
 	r := &s.x.Request
 	if !s.scanning {
-		f, ok := grpc.ModelField(stringOf(r.GRPCService), stringOf(r.GRPCMethod))
+		f, ok := grpc.ModelField(s.service, s.method)
 		if !ok {
 			r.ModelKnown = true
 			return true
@@ -84,13 +84,16 @@ func (s *stream) needMore(b *batch) {
 	s.await(s.opts.times.body, true)
 }
 
-// replaceModel replaces the model's name, and nothing else, in the body. It reports false if the request was refused.
+// replaceModel replaces the model's name, and nothing else, in what has come of the body; in the messages of a call that are still to come, too. It
+// reports false if the request was refused.
 func (s *stream) replaceModel(b *batch) bool {
 	body, name := s.up.held[s.up.start:], s.x.Target.Model
 	var out []byte
 	if s.head.grpc {
+		f, _ := grpc.ModelField(s.service, s.method)
+		s.rename = newRenamer(f, string(s.x.Request.Model), name, s.opts.Limits.HeldBodyBytes)
 		var ok bool
-		if out, ok = s.model.Replace(nil, body, name); !ok {
+		if out, ok = s.rename.feed(body, s.up.ended); !ok {
 			s.refuse(b, replyModelTooLong)
 			return false
 		}

@@ -116,8 +116,19 @@ func (s *stream) requestBytes(b *batch, p []byte, size int, end bool) bool {
 		s.up.ended = s.up.ended || end
 		return true
 	}
+	own := 0
+	if s.rename != nil {
+		renamed, ok := s.rename.feed(p, end)
+		if !ok {
+			s.c.refuseData(b, size)
+			s.stop(b, verdict{replyModelTooLong, dispatch.Refused})
+			return true
+		}
+		own = len(renamed) - len(p)
+		p = renamed
+	}
 	s.keep(p)
-	if !s.up.take(b, p, size, end) {
+	if !s.up.take(b, p, size, own, end) {
 		return false
 	}
 	if end && s.x.Mirror != nil {
@@ -223,8 +234,8 @@ func (s *stream) identify() {
 	r := &x.Request
 	r.Method, r.Path, r.Host, r.Header = bytesOf(h.method), bytesOf(h.path), bytesOf(h.authority), h
 	if h.grpc {
-		service, method, _ := grpc.SplitPath(h.path)
-		r.GRPCService, r.GRPCMethod = bytesOf(service), bytesOf(method)
+		s.service, s.method, _ = grpc.SplitPath(h.path)
+		r.GRPCService, r.GRPCMethod = bytesOf(s.service), bytesOf(s.method)
 	}
 	s.identifyClient()
 }

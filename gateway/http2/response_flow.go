@@ -195,7 +195,7 @@ func (s *stream) responseData(b *batch, u *upstreamConn, id uint32, p []byte, si
 		return true
 	}
 	s.noteBody(p, u.heard.Load())
-	if !s.down.take(b, p, size, end) {
+	if !s.down.take(b, p, size, 0, end) {
 		u.refuseData(b, size)
 		s.broken(b, "it sent more than its window allows")
 	}

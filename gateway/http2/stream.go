@@ -41,11 +41,13 @@ type stream struct {
 
 	up, down lane
 
+	service  string // of a call
+	method   string
+	rename   *renamer // replaces the model's name; nil where it stays
 	model    grpc.ModelScan
 	json     *openai.ModelScan // of requests that are not gRPC
 	scanning bool
 	hasModel bool // the body names a model
-	alias    bool // the model's name is replaced
 	grown    int  // by how much that makes the body longer
 
 	body     int64 // bytes of the request's body so far
@@ -112,7 +114,7 @@ func (s *stream) begin(b *batch, id uint32, end bool) {
 	c.mu.Lock()
 	s.down.window = c.firstWindow
 	c.mu.Unlock()
-	s.scanning, s.hasModel, s.alias, s.grown = false, false, false, 0
+	s.scanning, s.hasModel, s.grown, s.rename = false, false, 0, nil
 	s.body, s.copied = 0, nil
 	s.replay.begin(s.head.length)
 	s.headSent, s.answered, s.promised, s.status, s.usage = false, 0, -1, false, nil
