@@ -76,6 +76,7 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 func (s *scratch) release() {
 	s.req.Reset()
+	s.resp.Reset()
 	s.out, s.down, s.model = s.out[:0], s.down[:0], s.model[:0]
 	if cap(s.plain) > hugeBuffer {
 		s.plain = nil

@@ -50,6 +50,7 @@ func (c *clientConn) attempt(stream bool) (o dispatch.Outcome, again bool) {
 		return dispatch.ClientGone, false
 	}
 	c.mirror(out, stream)
+	c.sc.resp.Reset() // an earlier head may have broken off
 	if stream {
 		c.stream(u, out)
 		out = outgoing{}
