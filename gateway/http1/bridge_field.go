@@ -9,16 +9,13 @@ import (
 	"github.com/penstock/penstock/gateway/field"
 )
 
-// skipBridged are the fields that package bridge has a place of its own for.
-var skipBridged = NewFieldSet(field.Host, field.ContentLength, field.Expect)
-
-// bridged returns the fields that are to be forwarded: all but hop-by-hop ones and skipBridged. They keep nothing of h.
-func (h *head) bridged() []bridge.Field {
+// bridged returns the fields that are to be forwarded: all but hop-by-hop ones and the length. They keep nothing of h.
+func (h *ResponseHead) bridged() []bridge.Field {
 	fields := make([]bridge.Field, 0, len(h.Fields))
 	text := string(h.Raw) // one copy for all of them
 	for i := range h.Fields {
 		f := &h.Fields[i]
-		if f.Hop || skipBridged.Has(f.ID) {
+		if f.Hop || f.ID == field.ContentLength {
 			continue
 		}
 		name := f.ID.String()

@@ -52,6 +52,7 @@ func (c *clientConn) attemptBridged(e bridge.Endpoint, stream bool) (o dispatch.
 		c.arm(phaseResponse, dispatch.Now(), c.times.response)
 	}
 	result := e.Carry(ctx, &request, b)
+	c.sendDeadline.Store(0)
 	c.arm(phaseNone, 0, 0)
 	b.settle()
 	b.judge(result)
@@ -61,7 +62,6 @@ func (c *clientConn) attemptBridged(e bridge.Endpoint, stream bool) (o dispatch.
 // settle ends the reading of the request.
 func (b *bridged) settle() {
 	c := b.c
-	c.sendDeadline.Store(0)
 	up := &c.upload
 	up.running = false
 	switch {

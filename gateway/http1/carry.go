@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ type trip struct {
 	client  bridge.Client
 	sc      *scratch // the request's head as it is sent, and the response's
 	held    *buffer  // what is held of the body; nil if nothing is
+	probe   [1]byte  // what is read where nothing should be
 	upload  tripUpload
 
 	conn atomic.Pointer[upstreamConn] // whoever swaps it out owns it
@@ -37,8 +39,8 @@ type trip struct {
 
 // Carry sends a request as HTTP/1.1 and relays its response, as bridge.Endpoint has it. A body that is held and not longer than 64 KiB
 // leaves with its head and may take an idle connection; all others take a fresh one, as they cannot be sent twice. How long the endpoint may
-// take is up to ctx, but for connecting. Client's methods must return soon after the end of ctx: no connection can be cut while it waits
-// for them.
+// take is up to ctx, but for connecting; closing the server ends the call, too. Client's methods must return soon after the end of ctx: no
+// connection can be cut while it waits for them.
 func (up *Upstream) Carry(ctx context.Context, r *bridge.Request, client bridge.Client) bridge.Result {
 	t := &trip{up: up, request: r, client: client, sc: scratches.Get().(*scratch), expects: r.ExpectContinue}
 	defer t.release()
@@ -57,6 +59,7 @@ func (up *Upstream) Carry(ctx context.Context, r *bridge.Request, client bridge.
 	}
 	t.conn.Store(u)
 	defer context.AfterFunc(ctx, t.interrupt)()
+	defer context.AfterFunc(up.srv.ctx, t.interrupt)()
 	if t.upload.streamed {
 		t.stream(u)
 		u.roundTrip(t, outgoing{})
@@ -81,6 +84,13 @@ func (t *trip) connect(ctx context.Context) (*upstreamConn, error) {
 			return u, nil
 		}
 	}
+	if !t.up.srv.hold() { // dialling uses the watcher, which Close closes
+		return nil, errClosed
+	}
+	defer t.up.srv.running.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(t.up.srv.ctx, cancel)()
 	return t.up.dial(ctx)
 }
 
@@ -115,9 +125,7 @@ func (t *trip) result(ctx context.Context) bridge.Result {
 		return bridge.Result{}
 	}
 	if t.outcome == dispatch.ClientGone && t.err == nil {
-		if t.err = t.upload.err; t.err == nil {
-			t.err = context.Cause(ctx)
-		}
+		t.err = cmp.Or(t.upload.err, context.Cause(ctx), errClosed)
 	}
 	return bridge.Result{Outcome: t.outcome, Unbegun: t.outcome == dispatch.StaleConnection && !t.upload.streamed, Err: t.err}
 }

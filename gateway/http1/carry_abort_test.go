@@ -137,3 +137,16 @@ func TestSlowClientHoldsUpItsEndpoint(t *testing.T) {
 	k.ended(dispatch.ClientGone, false)
 	s.gone()
 }
+
+func TestClosingTheServerEndsCalls(t *testing.T) {
+	b := startBackend(t)
+	up := startUpstream(t, b)
+	k := carry(t, up, get("/x"), newCaller(t, ""))
+	s := b.accept()
+	s.head()
+	up.srv.Close()
+	s.gone()
+	k.ended(dispatch.ClientGone, false)
+	carry(t, up, get("/x"), newCaller(t, "")).ended(dispatch.ConnectFailed, true)
+	b.idle()
+}

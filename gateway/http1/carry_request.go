@@ -18,7 +18,7 @@ func (t *trip) prepare() (err error) {
 	t.sc.out = append(t.sc.out, "\r\n"...)
 	t.upload.left = t.request.Length
 	whole := t.request.Length == 0
-	if t.request.Held && !whole {
+	if t.request.Held {
 		if whole, err = t.gather(); err != nil {
 			return err
 		}
@@ -32,10 +32,14 @@ func (t *trip) gather() (whole bool, err error) {
 	if t.request.Length > gatherBytes {
 		return false, nil
 	}
-	t.held = getBuffer(gatherBytes)
-	room := t.held.free()[:gatherBytes]
-	if t.request.Length > 0 {
-		room = room[:t.request.Length]
+	size := t.request.Length
+	if size < 0 {
+		size = gatherBytes
+	}
+	var room []byte
+	if size > 0 {
+		t.held = getBuffer(int(size))
+		room = t.held.free()[:size]
 	}
 	for len(room) > 0 && err == nil {
 		var n int
@@ -43,9 +47,9 @@ func (t *trip) gather() (whole bool, err error) {
 		t.held.end += n
 		room = room[n:]
 	}
-	if err == nil && t.request.Length > 0 {
+	if err == nil && t.request.Length >= 0 { // it is told of the end even where nothing comes before it
 		var n int
-		if n, err = t.client.Read(make([]byte, 1)); n > 0 {
+		if n, err = t.client.Read(t.probe[:]); n > 0 {
 			return false, errLongBody
 		}
 	}
@@ -134,6 +138,9 @@ func appendRequest(dst []byte, r *bridge.Request, address string) ([]byte, error
 		if err := checkBridged(f); err != nil {
 			return dst, fmt.Errorf("cannot send a request: %w", err)
 		}
+		if skipRequest.Has(field.Lookup(f.Name)) {
+			return dst, fmt.Errorf("cannot send a request: field %s has a place of its own", f.Name)
+		}
 		dst = appendLine(dst, f.Name, f.Value)
 	}
 	return appendFraming(dst, r), nil
@@ -158,18 +165,20 @@ func appendFraming(dst []byte, r *bridge.Request) []byte {
 	return dst
 }
 
+// skipRequest are the fields of requests that bridge.Request has besides Fields.
+var skipRequest = NewFieldSet(field.Host, field.Expect)
+
 // wantsBody reports whether a request with a method says so if it has no body (RFC 9110, section 8.6).
 func wantsBody(method string) bool { return method == "POST" || method == "PUT" || method == "PATCH" }
 
 // checkBridged refuses a field that cannot be a line of its own, or that is HTTP/1.1's to write.
 func checkBridged(f bridge.Field) error {
 	name := []byte(f.Name)
-	id := field.Of(name)
-	switch {
+	switch id := field.Of(name); {
 	case !field.IsToken(name):
 		return fmt.Errorf("field name %.80q is no token", f.Name)
-	case id.IsHop() || skipBridged.Has(id):
-		return fmt.Errorf("field %s holds for one connection only, and does not belong to a bridged message", f.Name)
+	case id.IsHop() || id == field.ContentLength:
+		return fmt.Errorf("field %s frames the message or holds for one connection only, which is up to whoever sends it", f.Name)
 	case !field.ValidValue([]byte(f.Value)):
 		return fmt.Errorf("the value of field %.80s has a control character", f.Name)
 	}

@@ -60,7 +60,7 @@ func (s *Server) sweep() {
 	defer tick.Stop()
 	for {
 		select {
-		case <-s.stop:
+		case <-s.ctx.Done():
 			return
 		case <-s.retime:
 			tick.Reset(s.settings.Load().times.tick)

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -59,8 +60,9 @@ type Server struct {
 	conns     map[*clientConn]struct{}
 	upstreams map[*Upstream]struct{}
 	closed    bool
-	running   sync.WaitGroup // connections and the sweeper
-	stop      chan struct{}
+	running   sync.WaitGroup  // connections and the sweeper
+	ctx       context.Context // ends when the server closes
+	stop      context.CancelFunc
 	retime    chan struct{} // the timeouts have changed
 }
 
@@ -75,9 +77,9 @@ func NewServer(d *dispatch.Dispatcher, o *Options) (*Server, error) {
 		watcher:    w,
 		conns:      make(map[*clientConn]struct{}),
 		upstreams:  make(map[*Upstream]struct{}),
-		stop:       make(chan struct{}),
 		retime:     make(chan struct{}, 1),
 	}
+	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.mirrors = bridge.NewMirrors(d)
 	s.SetOptions(o)
 	s.running.Go(s.sweep)
@@ -122,11 +124,23 @@ func (s *Server) open(c net.Conn, secure bool) (*clientConn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, errors.New("the server is closed")
+		return nil, errClosed
 	}
 	s.conns[cc] = struct{}{}
 	s.running.Add(1)
 	return cc, nil
+}
+
+var errClosed = errors.New("the server is closed")
+
+// hold keeps Close waiting until running.Done is called. It is false once the server is closed.
+func (s *Server) hold() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.running.Add(1)
+	}
+	return !s.closed
 }
 
 func (s *Server) forget(c *clientConn) {
@@ -157,7 +171,7 @@ func (s *Server) connections() []*clientConn {
 	return all
 }
 
-// Close cuts every connection and returns when all goroutines have ended.
+// Close cuts every connection and returns when all goroutines have ended, but for those of other engines that are within Carry.
 func (s *Server) Close() {
 	s.mu.Lock()
 	if s.closed {
@@ -166,7 +180,7 @@ func (s *Server) Close() {
 	}
 	s.closed = true
 	s.mu.Unlock()
-	close(s.stop)
+	s.stop()
 	for _, c := range s.connections() {
 		c.leave(cutServer)
 	}

@@ -41,7 +41,7 @@ const (
 	stateBusy
 )
 
-// relay is what becomes of the bytes that an endpoint sends: they go to a client, or, for a mirror, nowhere.
+// relay is what becomes of the bytes that an endpoint sends: they go to a client of this engine, or over the bridge to one of another.
 type relay interface {
 	// sendRest takes what is left of a request that the socket did not take at once.
 	sendRest(u *upstreamConn, left outgoing)
