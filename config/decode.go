@@ -95,7 +95,9 @@ func (d *decoder) section(n *yaml.Node, path string, out reflect.Value) {
 		d.wrong(n, path, "is "+describe(n), "want a mapping with any of "+strings.Join(fields.names, ", "))
 		return
 	}
-	for _, p := range d.pairs(n, path) {
+	pairs := d.pairs(n, path)
+	dropDefaults(out, pairs)
+	for _, p := range pairs {
 		name := p.key.Value
 		i, ok := fields.index[name]
 		if !ok {
@@ -105,6 +107,16 @@ func (d *decoder) section(n *yaml.Node, path string, out reflect.Value) {
 		at := under(path, name)
 		d.place(at, p)
 		d.decode(p.value, at, out.Field(i), out.Type().Field(i).Tag)
+	}
+}
+
+// dropDefaults empties the fields of a section whose default does not hold beside a field that is given.
+func dropDefaults(section reflect.Value, given []pair) {
+	for i := range section.NumField() {
+		other, ok := section.Type().Field(i).Tag.Lookup("unless")
+		if ok && slices.ContainsFunc(given, func(p pair) bool { return p.key.Value == other }) {
+			section.Field(i).SetZero()
+		}
 	}
 }
 

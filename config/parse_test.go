@@ -52,6 +52,23 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// TestGRPCProbeHasNoPath checks that a path is the default of probes over HTTP only.
+func TestGRPCProbeHasNoPath(t *testing.T) {
+	for text, want := range map[string]*GRPCProbe{
+		"{grpc: {}}":                                  {},
+		"{interval: 5s, grpc: {service: llama}}":      {Service: "llama"},
+		"{<<: {grpc: {service: qwen}}, interval: 5s}": {Service: "qwen"},
+	} {
+		c := parse(t, `pools: {a: {endpoints: ["h2c://a:1"], probe: `+text+`}}`)
+		p := DefaultProbe
+		p.Path, p.GRPC = "", want
+		if got := c.Pools["a"].Probe; !reflect.DeepEqual(got, &p) {
+			t.Errorf("%s: got %+v, want %+v", text, got, p)
+		}
+		checkRoundTrip(t, c)
+	}
+}
+
 // TestDefaultsAreNotShared checks that configurations cannot change each other or the defaults.
 func TestDefaultsAreNotShared(t *testing.T) {
 	text := `pools: {a: {endpoints: ["http://a:1"], probe: {}}, b: {endpoints: ["http://a:1"], probe: {}}}

@@ -63,10 +63,13 @@ type Queue struct {
 	Timeout Duration `yaml:"timeout" min:"1ms" max:"24h"`
 }
 
-// Probe actively checks endpoints over HTTP.
+// Probe actively checks endpoints, over HTTP or by gRPC's health protocol.
 type Probe struct {
-	// Path is what is requested with GET; 200 to 299 is healthy.
-	Path string `yaml:"path"`
+	// Path is what is requested with GET; 200 to 299 is healthy. Beside grpc it must be left out.
+	Path string `yaml:"path" unless:"grpc"`
+	// GRPC asks grpc.health.v1.Health instead; SERVING is healthy. Where the endpoint offers Watch, a call stays open and each change
+	// counts at once; else it is asked with Check.
+	GRPC *GRPCProbe `yaml:"grpc"`
 	// Interval is the time between two probes of an endpoint.
 	Interval Duration `yaml:"interval" min:"100ms" max:"1h"`
 	// Timeout is how long a probe may take, at most Interval.
@@ -75,6 +78,13 @@ type Probe struct {
 	HealthyAfter int `yaml:"healthyAfter" min:"1" max:"1000"`
 	// UnhealthyAfter is how many failures in a row make an endpoint unhealthy.
 	UnhealthyAfter int `yaml:"unhealthyAfter" min:"1" max:"1000"`
+}
+
+// GRPCProbe asks endpoints by gRPC's health protocol, over TLS where they are at https:// and else without. Empty, as in grpc: {}, it
+// asks for the whole server.
+type GRPCProbe struct {
+	// Service is the name of the service that is asked for; without it the whole server is.
+	Service string `yaml:"service"`
 }
 
 // Eject takes failing endpoints out of the pick for a time. Only connect failures, resets and broken responses count; client

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -28,6 +29,22 @@ func Quick(listen, admin string, backends []string, service *Service, balance, e
 		return nil, err
 	}
 	return &c, nil
+}
+
+// ParseProbe reads a probe as --probe gives it, with the defaults for all else: the path to get, or grpc or grpc:SERVICE to ask by
+// gRPC's health protocol.
+func ParseProbe(s string) (*Probe, error) {
+	p := DefaultProbe
+	name, service, named := strings.Cut(s, ":")
+	switch {
+	case name != "grpc":
+		p.Path = s
+	case named && service == "":
+		return nil, fmt.Errorf("cannot read probe: %q names no service; want grpc, which asks for the whole server, or grpc:SERVICE", s)
+	default:
+		p.Path, p.GRPC = "", &GRPCProbe{Service: service}
+	}
+	return &p, nil
 }
 
 // quickErrors is what is wrong with a configuration of flags, in their words.

@@ -97,6 +97,30 @@ func TestParseService(t *testing.T) {
 	}
 }
 
+func TestParseProbe(t *testing.T) {
+	with := func(change func(p *Probe)) Probe {
+		p := DefaultProbe
+		change(&p)
+		return p
+	}
+	for s, want := range map[string]Probe{
+		"/v2/health/ready?full=1": with(func(p *Probe) { p.Path = "/v2/health/ready?full=1" }),
+		"health":                  with(func(p *Probe) { p.Path = "health" }), // validation tells
+		"grpcs":                   with(func(p *Probe) { p.Path = "grpcs" }),
+		"grpc":                    with(func(p *Probe) { p.Path, p.GRPC = "", &GRPCProbe{} }),
+		"grpc:inference.Service":  with(func(p *Probe) { p.Path, p.GRPC = "", &GRPCProbe{Service: "inference.Service"} }),
+		"grpc:a:b":                with(func(p *Probe) { p.Path, p.GRPC = "", &GRPCProbe{Service: "a:b"} }),
+	} {
+		if got, err := ParseProbe(s); err != nil || !reflect.DeepEqual(*got, want) {
+			t.Errorf("%s: got %+v and %v, want %+v", s, got, err, want)
+		}
+	}
+	if got, err := ParseProbe("grpc:"); got != nil || errorText(err) !=
+		`cannot read probe: "grpc:" names no service; want grpc, which asks for the whole server, or grpc:SERVICE` {
+		t.Errorf("got %v and %v", got, err)
+	}
+}
+
 func TestParseEndpoint(t *testing.T) {
 	for s, want := range map[string]Endpoint{
 		"http://10.0.0.1:8000":      {"http", "10.0.0.1", "8000"},

@@ -102,7 +102,13 @@ func (r *report) key(k *Key, path string) {
 }
 
 func (r *report) probe(p *Probe, path string) {
-	r.requestPath(p.Path, under(path, "path"))
+	request, grpc := under(path, "path"), under(path, "grpc")
+	switch {
+	case p.GRPC == nil && !r.isBroken(grpc):
+		r.requestPath(p.Path, request)
+	case p.Path != "":
+		r.field(request, "stands beside grpc", "keep path to probe with GET, or grpc to ask by gRPC's health protocol", grpc)
+	}
 	if interval, timeout := under(path, "interval"), under(path, "timeout"); p.Timeout > p.Interval {
 		r.field(timeout, fmt.Sprintf("is %s, more than interval, %s", p.Timeout, p.Interval),
 			"want at most interval, so that probes do not overlap", interval, timeout)

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"net/http"
+	"reflect"
 	"sync"
 
 	"github.com/penstock/penstock/config"
@@ -38,7 +40,7 @@ func (s *probes) update() {
 			continue
 		}
 		prober := s.probers[p.Name]
-		if prober == nil || prober.config != *c {
+		if prober == nil || !reflect.DeepEqual(prober.config, *c) {
 			prober = &poolProber{s.newProber(p, c), *c}
 		}
 		prober.SetTargets(targets(p))
@@ -60,14 +62,18 @@ func (s *probes) newProber(p *dispatch.Pool, c *config.Probe) *health.Prober {
 		HealthyAfter:   c.HealthyAfter,
 		UnhealthyAfter: c.UnhealthyAfter,
 	}
-	return health.NewProber(settings, func(scheme string) http.RoundTripper { return asConfigured{p, scheme} },
-		func(target string, healthy bool, err error) {
-			cause := ""
-			if err != nil {
-				cause = err.Error()
-			}
-			s.dispatcher.SetHealthy(p.Name, target, healthy, cause)
-		})
+	report := func(target string, healthy bool, err error) {
+		cause := ""
+		if err != nil {
+			cause = err.Error()
+		}
+		s.dispatcher.SetHealthy(p.Name, target, healthy, cause)
+	}
+	if c.GRPC != nil {
+		settings.Service = c.GRPC.Service
+		return health.NewGRPCProber(settings, func(address string) *tls.Config { return tlsOf(p, address) }, report)
+	}
+	return health.NewProber(settings, func(scheme string) http.RoundTripper { return asConfigured{p, scheme} }, report)
 }
 
 func targets(p *dispatch.Pool) []health.Target {
@@ -88,12 +94,17 @@ type asConfigured struct {
 
 // RoundTrip sends a probe.
 func (t asConfigured) RoundTrip(r *http.Request) (*http.Response, error) {
-	for _, e := range t.pool.Endpoints() {
-		if e.Address == r.URL.Host {
-			return health.Transports(e.Config.TLS)(t.scheme).RoundTrip(r)
+	return health.Transports(tlsOf(t.pool, r.URL.Host))(t.scheme).RoundTrip(r)
+}
+
+// tlsOf returns the TLS settings of a pool's endpoint; nil if it has none or was removed just now, when nobody waits for the result.
+func tlsOf(p *dispatch.Pool, address string) *tls.Config {
+	for _, e := range p.Endpoints() {
+		if e.Address == address {
+			return e.Config.TLS
 		}
 	}
-	return health.Transports(nil)(t.scheme).RoundTrip(r) // it was removed just now; nobody waits for the result
+	return nil
 }
 
 // close ends all probes.

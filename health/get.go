@@ -16,19 +16,23 @@ import (
 // maxBody is how much of a probe's answer is read, in bytes. What is longer is cut off, and is a success all the same.
 const maxBody = 64 << 10
 
+// userAgent is what probes call themselves.
+const userAgent = "penstock-probe"
+
 // get probes t once; nil is a success.
 func (p *Prober) get(ctx context.Context, t Target) error {
 	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout)
 	defer cancel()
-	scheme, address, err := t.probeURL(p.config.Path)
+	scheme, host, err := t.parts()
 	if err != nil {
 		return err
 	}
+	address := strings.Replace(scheme, "h2c", "http", 1) + "://" + host + "/" + strings.TrimPrefix(p.config.Path, "/")
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return fmt.Errorf("cannot make a probe for %s: %w", address, err)
 	}
-	request.Header.Set("User-Agent", "penstock-probe")
+	request.Header.Set("User-Agent", userAgent)
 	// The transport by itself follows no redirect.
 	response, err := p.transport.of(scheme).RoundTrip(request)
 	if err != nil {
@@ -52,24 +56,21 @@ func (p *Prober) explain(ctx context.Context, what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// probeURL returns the address to get, in which h2c is http.
-func (t Target) probeURL(path string) (scheme, address string, err error) {
+// parts returns the scheme and the host:port of t's URL.
+func (t Target) parts() (scheme, host string, err error) {
 	u, err := url.Parse(t.URL)
 	if err != nil {
 		return "", "", fmt.Errorf("cannot probe %s: %w", t.Name, err)
 	}
-	scheme = u.Scheme
-	switch scheme {
-	case "http", "https":
-	case "h2c":
-		u.Scheme = "http"
+	switch u.Scheme {
+	case "http", "https", "h2c":
 	default:
 		return "", "", fmt.Errorf("cannot probe %s: its URL %q must begin with http://, https:// or h2c://", t.Name, t.URL)
 	}
 	if u.Host == "" {
 		return "", "", fmt.Errorf("cannot probe %s: its URL %q has no host", t.Name, t.URL)
 	}
-	return scheme, u.Scheme + "://" + u.Host + "/" + strings.TrimPrefix(path, "/"), nil
+	return u.Scheme, u.Host, nil
 }
 
 // Transports returns what makes a transport for NewProber: TLS with the configuration given (nil is the default), HTTP/2 without TLS for

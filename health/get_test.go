@@ -94,8 +94,8 @@ func TestBodyThatHangs(t *testing.T) {
 	}))
 	defer s.Close()
 	c := patient
-	c.Timeout = 50 * time.Millisecond
-	wantError(t, probeOnce(t, s.URL, nil, c), "cannot read the response of "+s.URL, "within 50ms", "deadline exceeded")
+	c.Timeout = 500 * time.Millisecond
+	wantError(t, probeOnce(t, s.URL, nil, c), "cannot read the response of "+s.URL, "within 500ms", "deadline exceeded")
 }
 
 func TestBodyThatIsCut(t *testing.T) {

@@ -14,6 +14,7 @@ type probe struct {
 
 	successes, failures int  // in a row
 	passed              bool // ever
+	unwatchable         bool // the endpoint has said that it offers no Watch, and no probe has failed since
 
 	mu     sync.Mutex
 	status Status
@@ -25,8 +26,9 @@ func (b *probe) current() Status {
 	return b.status
 }
 
-// note takes a probe's result in. tell is true for the first result and for each that changes the target's health.
-func (b *probe) note(c ProbeConfig, started time.Time, err error) (healthy, tell bool) {
+// note takes a result in: a probe's, which counts by the thresholds, or a decisive one, which holds at once. tell is true for the first
+// result and for each that changes the target's health.
+func (b *probe) note(c ProbeConfig, started time.Time, err error, decisive bool) (healthy, tell bool) {
 	if err == nil {
 		b.successes, b.failures = b.successes+1, 0
 	} else {
@@ -37,6 +39,8 @@ func (b *probe) note(c ProbeConfig, started time.Time, err error) (healthy, tell
 	defer b.mu.Unlock()
 	was, first := b.status.Healthy, b.status.Checked.IsZero()
 	switch {
+	case decisive:
+		healthy = err == nil
 	case was:
 		healthy = b.failures < max(c.UnhealthyAfter, 1)
 	case b.passed:

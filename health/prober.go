@@ -2,8 +2,10 @@ package health
 
 import (
 	"context"
+	"crypto/tls"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -13,11 +15,13 @@ import (
 // ProbeConfig says how endpoints are probed.
 type ProbeConfig struct {
 	// Path is what is requested with GET, with a query if it has one; 200 to 299 is a success, anything else, redirects included, a
-	// failure.
+	// failure. Probes over HTTP alone have one.
 	Path string
+	// Service is the name that is asked for; empty is the whole server. Probes over gRPC alone have one.
+	Service string
 	// Interval is the time from the end of a probe of an endpoint to its next one, give or take a tenth.
 	Interval time.Duration
-	// Timeout is how long a probe may take, connecting and the response's body included.
+	// Timeout is how long a probe may take, connecting and the response's body or first message included.
 	Timeout time.Duration
 	// HealthyAfter is how many successes in a row make an endpoint healthy again; below 1 counts as 1. The first success that an
 	// endpoint ever has is enough by itself, as every endpoint starts as not healthy.
@@ -59,11 +63,12 @@ type Status struct {
 	Err error
 }
 
-// Prober probes endpoints over HTTP, each on a connection of its own, in the intervals of its configuration. Its methods may be called
-// from any goroutine, but Close not from a report.
+// Prober probes endpoints over HTTP or gRPC, each on a connection of its own, in the intervals of its configuration. Its methods may be
+// called from any goroutine, but Close not from a report.
 type Prober struct {
 	config    ProbeConfig
-	transport *transports
+	transport *transports  // over HTTP
+	health    *connections // over gRPC, else nil
 	report    Report
 	slots     chan struct{}
 
@@ -77,16 +82,30 @@ type Prober struct {
 // NewProber returns a prober without targets. It makes its connections by the transport that newTransport returns for a scheme, http,
 // https or h2c, each made once; Transports makes the usual ones.
 func NewProber(config ProbeConfig, newTransport func(scheme string) http.RoundTripper, report Report) *Prober {
+	p := newProber(config, report)
+	p.transport = &transports{make: newTransport}
+	return p
+}
+
+// NewGRPCProber returns a prober without targets that asks by gRPC's health protocol: a Watch call stays open to each endpoint that
+// offers one, and the others are asked with Check. Endpoints at https are spoken to over TLS with what configOf returns for a target's
+// name, nil being the default, and the others without; an open Watch moves to a new connection when configOf returns another one.
+func NewGRPCProber(config ProbeConfig, configOf func(target string) *tls.Config, report Report) *Prober {
+	p := newProber(config, report)
+	p.health = &connections{configOf: configOf, dial: (&net.Dialer{}).DialContext}
+	return p
+}
+
+func newProber(config ProbeConfig, report Report) *Prober {
 	if config.Interval <= 0 || config.Timeout <= 0 {
 		panic("BUG: a prober needs an interval and a timeout")
 	}
 	return &Prober{
-		config:    config,
-		transport: &transports{make: newTransport},
-		report:    report,
-		slots:     make(chan struct{}, maxConcurrent),
-		probes:    make(map[string]*probe),
-		ending:    make(map[string]*probe),
+		config: config,
+		report: report,
+		slots:  make(chan struct{}, maxConcurrent),
+		probes: make(map[string]*probe),
+		ending: make(map[string]*probe),
 	}
 }
 
@@ -172,7 +191,9 @@ func (p *Prober) Close() {
 	}
 	p.mu.Unlock()
 	p.running.Wait()
-	p.transport.close()
+	if p.transport != nil {
+		p.transport.close()
+	}
 }
 
 // run probes b until ctx ends.
@@ -180,26 +201,57 @@ func (p *Prober) run(ctx context.Context, b *probe, delay time.Duration) {
 	// The first pause is anywhere within the interval, so that targets which came together drift apart.
 	pause := time.Duration(rand.Int64N(int64(p.config.Interval))) + 1
 	for sleep(ctx, delay) {
-		select {
-		case p.slots <- struct{}{}:
-		case <-ctx.Done():
+		if !p.acquire(ctx) {
 			return
 		}
 		started := time.Now()
-		err := p.get(ctx, b.target)
-		<-p.slots
-		if ctx.Err() != nil {
-			return
-		}
-		if healthy, tell := b.note(p.config, started, err); tell {
-			p.report(b.target.Name, healthy, err)
-		}
+		w, err := p.probe(ctx, b)
+		p.release()
+		p.take(ctx, b, started, err, w != nil && err != nil)
 		delay, pause = pause, jittered(p.config.Interval)
+		if w != nil {
+			delay = p.follow(ctx, b, w, delay)
+		}
 	}
 }
 
+// probe probes b's target once. A Watch call that told the result goes on, to be followed.
+func (p *Prober) probe(ctx context.Context, b *probe) (*watch, error) {
+	if p.health == nil {
+		return nil, p.get(ctx, b.target)
+	}
+	return p.ask(ctx, b)
+}
+
+// take notes a result and reports it, unless ctx has ended, which is what the result is then about.
+func (p *Prober) take(ctx context.Context, b *probe, started time.Time, err error, decisive bool) {
+	if ctx.Err() != nil {
+		return
+	}
+	if healthy, tell := b.note(p.config, started, err, decisive); tell {
+		p.report(b.target.Name, healthy, err)
+	}
+}
+
+// acquire waits until one more probe may run; false means that ctx ended.
+func (p *Prober) acquire(ctx context.Context) bool {
+	select {
+	case p.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (p *Prober) release() { <-p.slots }
+
 // sleep waits; false means that ctx ended.
 func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		// Without a timer: those that are due at once, of several goroutines, crash the race detector in a bubble of testing/synctest,
+		// whose timers share one racectx (timer.maybeRunChan in Go 1.26).
+		return ctx.Err() == nil
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -135,6 +135,7 @@ func TestFirstSuccessMakesHealthy(t *testing.T) {
 	c.HealthyAfter, c.UnhealthyAfter = 3, 2
 	bubble(t, c, func(t *testing.T, p *Prober, f *fleet, r *reports) {
 		f.set("a:1", 0)
+		f.slow["a:1"] = time.Millisecond // so that the first probe ends after the first look
 		p.SetTargets([]Target{target("a:1")})
 		if s, ok := p.Status("a:1"); !ok || s != (Status{}) {
 			t.Errorf("status before the first probe: %+v, %v", s, ok)
@@ -143,7 +144,7 @@ func TestFirstSuccessMakesHealthy(t *testing.T) {
 		r.want(t, "a:1: "+refused) // once, though it failed several times
 		wantStatus(t, p, "a:1", false, refused)
 		f.set("a:1", 204)
-		after(1100 * time.Millisecond)
+		after(1101 * time.Millisecond)
 		r.want(t, "a:1 healthy")
 		wantStatus(t, p, "a:1", true, "")
 	})

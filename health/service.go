@@ -112,7 +112,7 @@ func (s *Service) check(c *call) error {
 	if !ok {
 		return status.Errorf(codes.NotFound, "unknown service %.128q: List names those that there are", request.Service)
 	}
-	return c.respond(&grpc_health_v1.HealthCheckResponse{Status: servingStatus(serving)})
+	return c.respond(&grpc_health_v1.HealthCheckResponse{Status: statusOf(serving)})
 }
 
 func (s *Service) list(c *call) error {
@@ -122,7 +122,7 @@ func (s *Service) list(c *call) error {
 	known, _ := s.current()
 	response := &grpc_health_v1.HealthListResponse{Statuses: make(map[string]*grpc_health_v1.HealthCheckResponse, len(known))}
 	for name, serving := range known {
-		response.Statuses[name] = &grpc_health_v1.HealthCheckResponse{Status: servingStatus(serving)}
+		response.Statuses[name] = &grpc_health_v1.HealthCheckResponse{Status: statusOf(serving)}
 	}
 	if size := proto.Size(response); size > maxList {
 		return status.Errorf(codes.ResourceExhausted, "the list of %d services has %d bytes, and at most %d are sent: Check them by name", len(known), size, maxList)
@@ -145,7 +145,7 @@ func (s *Service) watch(c *call) error {
 		known, changed := s.current()
 		now := grpc_health_v1.HealthCheckResponse_SERVICE_UNKNOWN
 		if serving, ok := known[request.Service]; ok {
-			now = servingStatus(serving)
+			now = statusOf(serving)
 		}
 		if now != sent {
 			if err := c.respond(&grpc_health_v1.HealthCheckResponse{Status: now}); err != nil {
@@ -185,7 +185,7 @@ func (s *Service) releaseWatch() {
 	s.watches--
 }
 
-func servingStatus(serving bool) grpc_health_v1.HealthCheckResponse_ServingStatus {
+func statusOf(serving bool) grpc_health_v1.HealthCheckResponse_ServingStatus {
 	if serving {
 		return grpc_health_v1.HealthCheckResponse_SERVING
 	}

@@ -148,8 +148,8 @@ func ask(service string) *grpc_health_v1.HealthCheckRequest {
 	return &grpc_health_v1.HealthCheckRequest{Service: service}
 }
 
-// watch begins a Watch in a bubble, and waits until it waits.
-func watch(s *Service, service string) *client {
+// watching begins a Watch in a bubble, and waits until it waits.
+func watching(s *Service, service string) *client {
 	c := newClient(ask(service))
 	go c.serve(s, "Watch")
 	synctest.Wait()
@@ -242,7 +242,7 @@ func TestCallsThatAreWrong(t *testing.T) {
 func TestWatchTellsChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, state := newTestService()
-		llama, unknown := watch(s, "llama"), watch(s, "mistral")
+		llama, unknown := watching(s, "llama"), watching(s, "mistral")
 		expect := func(when, wantLlama, wantUnknown string) {
 			t.Helper()
 			synctest.Wait()
@@ -306,7 +306,7 @@ func TestWatchCoalescesForSlowClients(t *testing.T) {
 func TestCloseEndsWatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, state := newTestService()
-		c := watch(s, "")
+		c := watching(s, "")
 		state.set("", false)
 		s.Changed()
 		synctest.Wait()
@@ -348,7 +348,7 @@ func TestWatchesAreBounded(t *testing.T) {
 		}
 		all[0].cancel()
 		synctest.Wait()
-		if got := watch(s, "qwen"); got.ended {
+		if got := watching(s, "qwen"); got.ended {
 			t.Error("there is no room for a watch after one has left")
 		}
 		s.Close()
@@ -373,7 +373,7 @@ func TestLeavingEndsAWaitingSend(t *testing.T) {
 func TestWatchConcurrently(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, state := newTestService()
-		watchers := []*client{watch(s, "llama"), watch(s, "llama"), watch(s, "qwen")}
+		watchers := []*client{watching(s, "llama"), watching(s, "llama"), watching(s, "qwen")}
 		var changing sync.WaitGroup
 		for i := range 4 {
 			changing.Go(func() {

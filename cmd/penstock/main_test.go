@@ -64,6 +64,7 @@ func TestCommandLines(t *testing.T) {
 		{"serve --backend http://127.0.0.1:1 --balance best", 1, "", `--balance: "best" `},
 		{"serve --backend http://127.0.0.1:1 --engine v8", 1, "", `--engine: "v8" `},
 		{"serve --backend http://127.0.0.1:1 --probe health", 1, "", `--probe: "health" `},
+		{"serve --backend http://127.0.0.1:1 --probe grpc:", 1, "", `cannot read probe: "grpc:" names no service; want grpc`},
 		{"serve --backend http://127.0.0.1:1 more", 2, "", `"more" is not a flag`},
 		{"demo --replicas 0", 2, "", `--replicas is 0: want 1 to 64`},
 		{"demo --profile potato", 2, "", `--profile: .*potato`},

@@ -23,7 +23,7 @@ func parseServe(args []string, stderr io.Writer) (s *serveFlags, code int, ok bo
 	f.StringVar(&s.admin, "admin", "", "Health, metrics and debugging are served at `HOST:PORT`; the default is what the file says, else "+config.DefaultConfig.Admin+".")
 	f.StringVar(&s.balance, "balance", "", "Each request goes to the endpoint that `POLICY` picks: least-outstanding (the default), power-of-two, round-robin, random or peak-ewma.")
 	f.StringVar(&s.engine, "engine", "", "The endpoints run the model server `NAME`, whose metrics are then polled: vllm, sglang, triton, tensorrt-llm, tgi or none (the default).")
-	f.StringVar(&s.probe, "probe", "", "Endpoints are probed with GET `PATH` and take requests while they answer with 200 to 299; the default is not to probe.")
+	f.StringVar(&s.probe, "probe", "", "Endpoints are probed with GET `PATH` and take requests while they answer with 200 to 299; grpc and grpc:SERVICE probe by gRPC's health protocol instead; the default is not to probe.")
 	if code, ok := f.parse(args); !ok {
 		return nil, code, false
 	}
@@ -76,10 +76,12 @@ func (s *serveFlags) withoutFile() (*config.Config, error) {
 	if err != nil || s.probe == "" {
 		return c, err
 	}
-	probe := config.DefaultProbe
-	probe.Path = s.probe
+	probe, err := config.ParseProbe(s.probe)
+	if err != nil {
+		return nil, err
+	}
 	for _, pool := range c.Pools {
-		pool.Probe = &probe
+		pool.Probe = probe
 	}
 	var wrong config.Errors
 	if errors.As(c.Validate(), &wrong) {
