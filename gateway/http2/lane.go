@@ -242,6 +242,15 @@ func (l *lane) abandon(b *batch, why error) {
 	l.notify()
 }
 
+// orphan takes the sender off the lane. Its connection gets credit at once for what is held: nobody can give it later.
+func (l *lane) orphan(b *batch) {
+	if n := l.heldLen() - l.excess; n > 0 && l.from != nil {
+		l.from.credit(b, int64(n))
+		l.excess += n
+	}
+	l.from = nil
+}
+
 // notify wakes the goroutine that reads or writes.
 func (l *lane) notify() {
 	if l.wake == nil {

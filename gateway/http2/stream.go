@@ -179,7 +179,8 @@ func (s *stream) finish(b *batch, o dispatch.Outcome) {
 func (s *stream) disconnect(b *batch) {
 	if s.u != nil {
 		s.u.remove(b, s.uid)
-		s.u, s.uid, s.up.to, s.down.from = nil, 0, nil, nil
+		s.down.orphan(b)
+		s.u, s.uid, s.up.to = nil, 0, nil
 	}
 }
 

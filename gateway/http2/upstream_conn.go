@@ -195,7 +195,11 @@ func (u *upstreamConn) window(b *batch, id uint32, n int64) error {
 	if p == nil || n > 0 && p.widenUp(b, u, id, n) {
 		return nil
 	}
-	u.sendReset(b, id, errFlowControl)
+	code := errFlowControl
+	if n == 0 {
+		code = errProtocol // RFC 9113, section 6.9
+	}
+	u.sendReset(b, id, code)
 	p.lost(b, u, id, dispatch.UpstreamBroken, false, errors.New("the endpoint's WINDOW_UPDATE is out of range"))
 	return nil
 }
