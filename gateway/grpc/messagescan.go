@@ -34,3 +34,6 @@ func (s *MessageScan) Feed(b []byte) (messages int) {
 	}
 	return messages
 }
+
+// Within reports whether the bytes so far end within a message.
+func (s *MessageScan) Within() bool { return s.left > 0 || s.have > 0 }

@@ -18,8 +18,14 @@ func TestMessageScan(t *testing.T) {
 		if total != 4 {
 			t.Errorf("%d messages, %d bytes at a time; want 4", total, step)
 		}
-		if n := s.Feed([]byte("t" + frame("next"))); n != 2 {
-			t.Errorf("%d messages end in the rest; want 2", n)
+		if !s.Within() {
+			t.Error("the last message counts as whole")
+		}
+		if n := s.Feed([]byte("t" + frame("next"))); n != 2 || s.Within() {
+			t.Errorf("%d messages end in the rest, within one: %v; want 2, and the last of them whole", n, s.Within())
+		}
+		if s.Feed([]byte{0}); !s.Within() {
+			t.Error("a prefix that has begun counts as nothing")
 		}
 	}
 }

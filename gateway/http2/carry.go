@@ -421,6 +421,6 @@ func (c *carriage) sendTrailers(b *batch, l *lane) {
 	l.to.mu.Lock()
 	defer l.to.mu.Unlock()
 	if !l.to.dead {
-		l.to.trailers(b, l)
+		l.to.trailers(b, l, false)
 	}
 }

@@ -107,6 +107,7 @@ func (s *stream) writeFields(u fieldWriter) {
 			continue
 		}
 		switch {
+		case f.Name == "expect" && !h.expects: // the client has been answered
 		case f.Name == "grpc-timeout" && h.grpc:
 			u.secret(f.Name, s.timeLeft())
 		case f.Name == "content-length" && s.rename != nil:
@@ -205,7 +206,7 @@ func (s *stream) send(b *batch, u *upstreamConn) bool {
 		s.up.done = true
 		s.laneDone(b, &s.up)
 	} else {
-		s.until.Store(0)
+		s.await(s.opts.times.body, !s.head.grpc && !s.up.ended)
 		s.up.pump(b)
 	}
 	return true
@@ -217,6 +218,6 @@ func (s *stream) sendTrailers(b *batch, l *lane) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.dead {
-		c.trailers(b, l)
+		c.trailers(b, l, s.head.grpc)
 	}
 }

@@ -44,6 +44,12 @@ func (s *stream) conclude(b *batch, v verdict) {
 		s.finish(b, dispatch.ClientGone)
 	case s.head.grpc:
 		x.GRPCStatus = int(grpc.CodeOf(v.reply.Status, v.reply.Code))
+		if v.outcome == dispatch.DeadlineExceeded && s.amidMessage() {
+			// Clients take trailers within a message for a fault, whatever status they have; what this means they know by their own clock.
+			s.c.resetStream(b, s.id, errCancel)
+			s.finish(b, v.outcome)
+			return
+		}
 		s.sendStatus(b, v.reply)
 		s.answeredAll(b, v.outcome)
 	case s.headSent:
@@ -53,6 +59,11 @@ func (s *stream) conclude(b *batch, v verdict) {
 	default:
 		s.sendReply(b, v)
 	}
+}
+
+// amidMessage reports whether the client may have got the beginning of a message without its end.
+func (s *stream) amidMessage() bool {
+	return s.headSent && (s.down.heldLen() > 0 || s.messages.Within())
 }
 
 // sendStatus ends a call with a status: in trailers, or in trailers alone.

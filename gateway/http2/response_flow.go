@@ -68,7 +68,7 @@ func (s *stream) sendInterim(b *batch, status int, fields []hpack.HeaderField) {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dead {
+	if c.dead || c.backlog() > maxBacklog { // an endpoint that sends no end of them must not fill the output
 		return
 	}
 	mark := c.beginBlock()
@@ -79,6 +79,14 @@ func (s *stream) sendInterim(b *batch, status int, fields []hpack.HeaderField) {
 		}
 	}
 	c.endBlock(b, mark, s.id, false)
+}
+
+// sendContinue lets a client that waits for 100 Continue send its body, which the gateway itself wants to see first.
+func (s *stream) sendContinue(b *batch) {
+	if s.head.expects && s.body == 0 {
+		s.sendInterim(b, 100, nil)
+	}
+	s.head.expects = false
 }
 
 // isConnectionField reports whether a response's field holds for one connection only; HTTP/2 has no such fields.
@@ -94,6 +102,10 @@ func isConnectionField(name string) bool {
 func (s *stream) beginResponse(b *batch, status int, fields []hpack.HeaderField, end bool) {
 	s.x.FirstByte()
 	s.look(status, fields, end)
+	if end && s.promised > 0 {
+		s.broken(b, "its response has no body, though its content-length says so")
+		return
+	}
 	s.writeResponse(b, status, fields, end)
 	s.replay.end()
 	if s.head.grpc {
@@ -195,6 +207,9 @@ func (s *stream) responseData(b *batch, u *upstreamConn, id uint32, p []byte, si
 		return true
 	}
 	s.noteBody(p, u.heard.Load())
+	if end {
+		s.until.Store(0)
+	}
 	if !s.down.take(b, p, size, 0, end) {
 		u.refuseData(b, size)
 		s.broken(b, "it sent more than its window allows")
@@ -238,16 +253,26 @@ func (s *stream) responseTrailers(b *batch, fields []hpack.HeaderField) {
 			}
 		}
 	}
+	s.until.Store(0)
 	s.down.ended = true
 	s.down.trailers = append(s.down.trailers[:0], fields...)
 	s.down.pump(b)
 }
 
-// trailers writes a lane's trailers as the end of its stream. The lock is held.
-func (c *conn) trailers(b *batch, l *lane) {
+// mayTrail reports whether a field may come in trailers. Those of a gRPC call are metadata, which nobody merges into a head: they have any name
+// but those of the connection's fields, the framing's, and the gateway's own.
+func mayTrail(name string, isCall bool) bool {
+	if isCall {
+		return !isConnectionField(name) && name != "content-length" && name != "x-request-id"
+	}
+	return field.MayTrail(bytesOf(name))
+}
+
+// trailers writes a lane's trailers as the end of its stream. isCall says that it is a gRPC call's. The lock is held.
+func (c *conn) trailers(b *batch, l *lane, isCall bool) {
 	mark := c.beginBlock()
 	for i := range l.trailers {
-		if f := &l.trailers[i]; field.MayTrail(bytesOf(f.Name)) {
+		if f := &l.trailers[i]; mayTrail(f.Name, isCall) {
 			c.copy(f)
 		}
 	}
@@ -282,6 +307,24 @@ func (s *stream) answeredAll(b *batch, o dispatch.Outcome) {
 	s.finish(b, o)
 }
 
+// letGo takes the stream off an endpoint whose response is whole, though the client has yet to take the rest of it. Such an endpoint does not want
+// the rest of the request, and says so by NO_ERROR (RFC 9113, section 8.1); nor does it matter any more how it fares.
+func (s *stream) letGo(b *batch) {
+	s.disconnect(b)
+	s.up.abandon(b, errAbandoned)
+}
+
+// drains takes the stream off its endpoint if that has sent all of its response, some of which the client has yet to take. It reports whether it
+// has: then the endpoint's reset, or its end, means only that it wants no more of the request.
+func (s *stream) drains(b *batch) bool {
+	if !s.down.ended {
+		return false
+	}
+	s.disconnect(b)
+	s.up.abandon(b, errAbandoned)
+	return true
+}
+
 // endpointReset takes RST_STREAM of the endpoint.
 func (s *stream) endpointReset(b *batch, u *upstreamConn, id uint32, code errCode) {
 	s.mu.Lock()
@@ -289,8 +332,18 @@ func (s *stream) endpointReset(b *batch, u *upstreamConn, id uint32, code errCod
 	if !s.on(u, id) {
 		return
 	}
+	if s.down.ended {
+		s.letGo(b)
+		return
+	}
+	if s.drains(b) {
+		return
+	}
 	s.disconnect(b)
 	s.x.Failed(connErrorf(code, "the endpoint reset the stream"))
+	if code == errNone {
+		code = errInternal // the client must not take half a response for a whole one
+	}
 	switch {
 	case code == errRefused && !s.headSent:
 		s.tryAgain(b, dispatch.StreamRefused, true)
@@ -319,6 +372,13 @@ func (s *stream) lost(b *batch, u *upstreamConn, id uint32, o dispatch.Outcome, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.on(u, id) {
+		return
+	}
+	if s.down.ended {
+		s.letGo(b)
+		return
+	}
+	if s.drains(b) {
 		return
 	}
 	s.disconnect(b)
