@@ -649,3 +649,29 @@ func (k *countedConn) Close() error {
 	k.of.all = slices.DeleteFunc(k.of.all, func(other *countedConn) bool { return other == k })
 	return k.Conn.Close()
 }
+
+// A connection that has ended is not silently replaced beneath a Watch: calls fail, and it says that it is spent.
+func TestConnectionDialsOnce(t *testing.T) {
+	grpcBubble(t, grpcEverySecond, func(t *testing.T, p *Prober, s *server, _ *reports) {
+		c, err := p.health.open(targetA[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.client.Check(t.Context(), p.request()); err != nil || c.spent() {
+			t.Fatalf("the first call: %v, spent %v", err, c.spent())
+		}
+		s.mu.Lock()
+		s.clients[0].Close()
+		s.mu.Unlock()
+		synctest.Wait()
+		if !c.spent() {
+			t.Error("a connection that was cut is not spent")
+		}
+		_, err = c.client.Check(t.Context(), p.request())
+		wantError(t, err, errDialledOnce.Error())
+		if s.dialled() != 1 || !c.spent() {
+			t.Errorf("%d connections were made, spent %v", s.dialled(), c.spent())
+		}
+	})
+}
