@@ -43,9 +43,8 @@ func (a *allowance) spend(useful int64) bool {
 	if more > 0 {
 		a.filled = now
 	}
-	more += 4 * (useful - a.useful)
+	a.left = min(more, a.burst) + 4*(useful-a.useful) - 1
 	a.useful = useful
-	a.left = min(more, a.burst) - 1
 	if a.left < 0 {
 		a.left = 0
 		return false

@@ -26,8 +26,12 @@ type carriage struct {
 	up, down lane
 	heads    []responseHead // that were not relayed yet
 	final    bool           // the final head has come
+	relayed  bool           // the client has the whole response
 	result   bridge.Result  // set once it is broken
 }
+
+// maxInterims is how many interim responses are kept for a client that does not take them yet.
+const maxInterims = 8
 
 // responseHead is a head that has come of a response.
 type responseHead struct {
@@ -38,6 +42,10 @@ type responseHead struct {
 
 // Carry sends a request over HTTP/2. See bridge.Endpoint.
 func (up *Upstream) Carry(ctx context.Context, r *bridge.Request, client bridge.Client) bridge.Result {
+	if !up.srv.hold() {
+		return bridge.Result{Outcome: dispatch.ConnectFailed, Unbegun: true, Err: errClosed}
+	}
+	defer up.srv.running.Done()
 	c := &carriage{toHEAD: r.Method == "HEAD"}
 	if res, ok := c.open(ctx, up, r); !ok {
 		return res
@@ -60,7 +68,7 @@ func (up *Upstream) Carry(ctx context.Context, r *bridge.Request, client bridge.
 	c.abandon()
 	<-uploaded
 	stop()
-	return c.end(err == nil)
+	return c.end()
 }
 
 // open opens a stream and sends the request's head.
@@ -101,8 +109,13 @@ func (c *carriage) send(u *upstreamConn, r *bridge.Request) bool {
 	window := u.firstWindow
 	u.mu.Unlock()
 	c.u, c.id = u, id
-	c.up.reset(&c.mu, c)
-	c.down.reset(&c.mu, c)
+	c.up.own(&c.mu, c)
+	c.down.own(&c.mu, c)
+	c.up.reset()
+	c.down.reset()
+	if r.Length == 0 {
+		c.up.ended, c.up.done = true, true
+	}
 	c.up.wake, c.down.wake = make(chan struct{}, 1), make(chan struct{}, 1)
 	c.up.to, c.up.toID, c.up.window = &u.conn, id, window
 	c.down.from, c.down.fromID = &u.conn, id
@@ -234,7 +247,13 @@ func (c *carriage) relayEnd(client bridge.Client) error {
 		}
 	}
 	c.mu.Unlock()
-	return client.End(trailers)
+	if err := client.End(trailers); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.relayed = true
+	c.mu.Unlock()
+	return nil
 }
 
 // abandon ends the upload of a request whose response is over.
@@ -253,7 +272,7 @@ func (c *carriage) abandon() {
 }
 
 // end says how the call ended.
-func (c *carriage) end(relayed bool) bridge.Result {
+func (c *carriage) end() bridge.Result {
 	b := getBatch()
 	defer b.release()
 	c.mu.Lock()
@@ -269,10 +288,12 @@ func (c *carriage) abort(o dispatch.Outcome, err error) {
 	defer b.release()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.u == nil || c.down.ended && o == dispatch.ClientGone && c.up.done {
+	if c.relayed {
 		return
 	}
-	c.u.sendReset(b, c.id, errCancel)
+	if c.u != nil && !(c.down.ended && c.up.done) {
+		c.u.sendReset(b, c.id, errCancel)
+	}
 	c.breakOff(b, bridge.Result{Outcome: o, Err: err})
 }
 
@@ -288,7 +309,9 @@ func (c *carriage) breakOff(b *batch, r bridge.Result) {
 func (c *carriage) disconnect(b *batch) {
 	if c.u != nil {
 		c.u.remove(b, c.id)
-		c.u, c.up.to, c.down.from = nil, nil, nil
+		c.down.orphan(b)
+		c.up.leaveQueue()
+		c.u, c.up.to = nil, nil
 	}
 }
 
@@ -316,7 +339,9 @@ func (c *carriage) response(b *batch, u *upstreamConn, id uint32, fields []hpack
 		c.broken(b, "its response's head is malformed")
 		return
 	}
-	c.final = status >= 200
+	if c.final = status >= 200; !c.final && len(c.heads) >= maxInterims {
+		return // the client takes its time; interim responses are no more than hints
+	}
 	h := responseHead{status: status, length: -1}
 	for i := range fields[1:] {
 		switch f := &fields[1+i]; {

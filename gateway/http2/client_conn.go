@@ -30,7 +30,7 @@ type clientConn struct {
 	// Guarded by mu.
 	streams map[uint32]*stream
 	free    []*stream
-	cut     [16]uint32 // streams that were reset lately: what still comes on them is no error
+	cut     []uint32 // streams that were ended before their client had: what still comes on them is no error
 	cuts    int
 	leaving leaving
 }
@@ -68,7 +68,7 @@ func maxStreams(l *config.Limits) int { return l.Streams }
 // serveClient serves the connection to its end.
 func (c *clientConn) serveClient() {
 	var err error
-	if cerr := c.sock.Control(func(fd uintptr) { c.watch, err = c.srv.watcher.Watch(fd, &c.conn) }); cerr == nil && err == nil {
+	if err = c.watchPeer(); err == nil {
 		c.midway.Store(dispatch.Now()) // until the preface is there
 		err = c.serve()
 	}
@@ -136,6 +136,9 @@ func (c *clientConn) wasCut(id uint32) bool {
 func (c *clientConn) resetStream(b *batch, id uint32, code errCode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.cut == nil {
+		c.cut = make([]uint32, maxStreams(&c.opts.Limits))
+	}
 	c.cut[c.cuts%len(c.cut)] = id
 	c.cuts++
 	if c.dead {

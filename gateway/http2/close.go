@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// lingerTime is how long a peer whose connection is closed has to read what was sent last: closing at once, with bytes unread, would
-// reset the connection and might take that with it (RFC 9112, section 9.6, has the same for HTTP/1.1).
-const lingerTime = time.Second
+// lingerTime is how long a peer whose connection is closed may be silent while it has not closed its own side. Closing at once, with bytes
+// unread or still arriving, would reset the connection and might take what was sent last with it (RFC 9112, section 9.6, has the same for HTTP/1.1).
+const lingerTime = 5 * time.Second
 
 // closeAfterOutput ends the connection once everything is written. The lock is held.
 func (c *conn) closeAfterOutput(b *batch) {
@@ -16,13 +16,23 @@ func (c *conn) closeAfterOutput(b *batch) {
 	c.touch(b)
 }
 
-// shutWrite closes the write side, and gives the peer a while to close its own. The lock is held.
+// shutWrite closes the write side, and gives the peer time to read and to close its own. The lock is held.
 func (c *conn) shutWrite() {
-	if t, ok := c.nc.(*tls.Conn); ok {
-		t.CloseWrite()
+	if c.shutting.Swap(true) {
+		return
 	}
-	c.sock.TCP().CloseWrite()
 	c.sock.TCP().SetReadDeadline(time.Now().Add(lingerTime))
+	t, ok := c.nc.(*tls.Conn)
+	if !ok {
+		c.sock.TCP().CloseWrite()
+		return
+	}
+	c.srv.running.Add(1)
+	go func() { // it may wait for a peer that takes nothing
+		defer c.srv.running.Done()
+		t.CloseWrite()
+		c.sock.TCP().CloseWrite()
+	}()
 }
 
 // lastWords is closeAfterOutput for the reader, when it reads no more frames: it waits until the output is written and the peer has closed its

@@ -59,6 +59,10 @@ type conn struct {
 	secure bool         // nc is TLS
 	watch  connwatch.Token
 	fin    atomic.Bool // the peer sent FIN: short reads do not drain any more
+	// unusable says that the connection is dead, for those who do not hold the lock.
+	unusable atomic.Bool
+	// shutting says that the write side is closed: the peer is given time to read what was sent last.
+	shutting atomic.Bool
 
 	// The reader's own.
 	in      *readBuffer
@@ -90,7 +94,7 @@ type conn struct {
 	sentFrames  int64 // frames of DATA and headers that were sent
 	attempted   int64 // bytes of output that were written, or that it was tried with
 	headerWriter
-	waiting []*lane // that have data to send and no room on this connection
+	waiting []*lane // that have data to send and no room on this connection, in the order of their turns
 }
 
 // greeting is what is told to the peer first.
@@ -152,6 +156,10 @@ func (c *conn) read() {
 // step is called whenever the peer may have sent something. See package socket for why it does not read until there is nothing.
 func (c *conn) step(fd uintptr) bool {
 	for {
+		if c.unusable.Load() {
+			c.readErr = net.ErrClosed // a peer that sends without a pause must not keep a dead connection alive
+			return true
+		}
 		room := c.room()
 		n, err := socket.TryRead(fd, room)
 		if err == socket.ErrWouldBlock {
@@ -214,6 +222,9 @@ func (c *conn) took(n int, full bool) error {
 	c.in.end += n
 	c.roomy = full
 	c.heard.Store(dispatch.Now())
+	if c.shutting.Load() {
+		c.sock.TCP().SetReadDeadline(time.Now().Add(lingerTime)) // it is still reading
+	}
 	err := c.frames()
 	c.batch.flush()
 	if !c.greeted || c.inBlock() || c.inHead() {
@@ -256,6 +267,15 @@ func (c *conn) frames() error {
 	return nil
 }
 
+// watchPeer registers the connection with the watcher.
+func (c *conn) watchPeer() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var err error
+	cerr := c.sock.Control(func(fd uintptr) { c.watch, err = c.srv.watcher.Watch(fd, c) })
+	return errors.Join(cerr, err)
+}
+
 // PeerGone is called by the watcher when the peer has half-closed or reset the connection. Who half-closes can take no part in flow control,
 // so both mean the same: the reader is to read to the end.
 func (c *conn) PeerGone(bool) {
@@ -290,171 +310,7 @@ func (c *conn) killLocked() {
 		return
 	}
 	c.dead = true
+	c.unusable.Store(true)
 	c.srv.watcher.Forget(c.watch)
 	go c.sock.Abort() // waits until the reader has left its step
-}
-
-// touch makes the batch write the output, unless somebody will already. The lock is held.
-func (c *conn) touch(b *batch) {
-	if c.backlog() > fatalBacklog {
-		c.killLocked()
-		return
-	}
-	if !c.flushing {
-		c.flushing = true
-		b.conns = append(b.conns, c)
-	}
-}
-
-// buffer returns the output to append to. The lock is held.
-func (c *conn) buffer() *output {
-	if c.out == nil {
-		c.out = outputs.Get().(*output)
-	}
-	return c.out
-}
-
-// backlog is how many bytes wait to be written, but for those that are being written. The lock is held.
-func (c *conn) backlog() int {
-	if c.out == nil {
-		return 0
-	}
-	return len(c.out.b)
-}
-
-// send appends what f appends. f must not lock.
-func (c *conn) send(b *batch, f func(dst []byte) []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.dead {
-		return
-	}
-	o := c.buffer()
-	o.b = f(o.b)
-	c.touch(b)
-}
-
-func (c *conn) sendReset(b *batch, id uint32, code errCode) {
-	c.send(b, func(dst []byte) []byte { return appendReset(dst, id, code) })
-}
-
-// flush writes the output. Only who has set flushing calls it. What the socket does not take is written by a goroutine of its own.
-func (c *conn) flush(b *batch) {
-	c.mu.Lock()
-	for c.out != nil && !c.dead {
-		o := c.out
-		c.out = nil
-		c.attempted += int64(len(o.b))
-		c.mu.Unlock()
-		n, err := c.writeNow(o.b)
-		if err == nil && n < len(o.b) {
-			c.stuck.Store(dispatch.Now())
-			c.srv.running.Add(1)
-			go c.writeRest(o, n)
-			return
-		}
-		o.release()
-		c.mu.Lock()
-		if err != nil {
-			c.killLocked()
-		}
-	}
-	if c.closing && !c.dead {
-		c.shutWrite()
-	}
-	if c.shut != nil {
-		close(c.shut)
-		c.shut = nil
-	}
-	c.flushing = false
-	c.resume(b)
-}
-
-// writeNow writes what the peer takes without waiting; of TLS that cannot be said, so it takes nothing.
-func (c *conn) writeNow(p []byte) (int, error) {
-	if c.secure {
-		return 0, nil
-	}
-	return c.sock.WriteNow(p, nil)
-}
-
-// writeRest writes what is left of an output, and then what came meanwhile, waiting while the peer takes nothing.
-func (c *conn) writeRest(o *output, n int) {
-	defer c.srv.running.Done()
-	_, err := c.nc.Write(o.b[n:])
-	c.stuck.Store(0)
-	o.release()
-	if err != nil {
-		c.kill()
-	}
-	b := getBatch()
-	c.flush(b)
-	b.release()
-}
-
-// resume lets those send that waited for room on this connection. The lock is held, and released.
-func (c *conn) resume(b *batch) {
-	list := c.waiting
-	c.waiting = nil
-	c.mu.Unlock()
-	for _, l := range list {
-		l.resume(b, c)
-	}
-}
-
-// credit notes that n bytes which the peer sent have gone on, and gives it credit once that is worth a frame.
-func (c *conn) credit(b *batch, n int64) {
-	if n == 0 || c.owed.Add(n) < streamWindow {
-		return
-	}
-	if n = c.owed.Swap(0); n > 0 {
-		c.received.Add(n)
-		c.send(b, func(dst []byte) []byte { return appendWindowUpdate(dst, 0, n) })
-	}
-}
-
-// spend counts DATA against the connection's window.
-func (c *conn) spend(size int) error {
-	if c.received.Add(-int64(size)) < 0 {
-		return connErrorf(errFlowControl, "more DATA came than the connection's window allows")
-	}
-	return nil
-}
-
-// writeData appends as much of p as the lane's window, the connection's and the output allow, and the end of the stream if all of p went and
-// end is set. Where it was not the stream's window that was too small, the lane is told when there may be room. Its lock is held.
-func (c *conn) writeData(b *batch, l *lane, p []byte, end bool) (n int, ended bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.dead {
-		return 0, false
-	}
-	room := min(c.sendWindow, int64(maxBacklog-c.backlog()))
-	n = int(max(0, min(int64(len(p)), l.window, room)))
-	if n < len(p) && l.window > int64(n) && l.waitsOn != c {
-		l.waitsOn = c
-		c.waiting = append(c.waiting, l)
-	}
-	ended = end && n == len(p)
-	if n == 0 && !ended {
-		return 0, false
-	}
-	c.sendWindow -= int64(n)
-	o := c.buffer()
-	for left := p[:n]; ; {
-		piece := left[:min(len(left), maxFrame)]
-		left = left[len(piece):]
-		flags := uint8(0)
-		if ended && len(left) == 0 {
-			flags = flagEndStream
-		}
-		o.b = appendFrameHeader(o.b, len(piece), frameData, flags, l.toID)
-		o.b = append(o.b, piece...)
-		c.sentFrames++
-		if len(left) == 0 {
-			break
-		}
-	}
-	c.touch(b)
-	return n, ended
 }

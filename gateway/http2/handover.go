@@ -41,11 +41,17 @@ func (s *stream) handOver() {
 // gather waits for a body of known length that is short enough to be kept, so that the request can be sent in one piece and, where the
 // endpoint has not begun it, once more. It reports whether all of the body is there.
 func (s *stream) gather() bool {
+	b := getBatch()
+	defer b.release()
 	for {
 		s.mu.Lock()
 		ended, short := s.up.ended, s.head.length >= 0 && s.head.length <= maxReplay
 		held := !s.replay.lost && s.up.broken == nil && len(s.up.trailers) == 0
+		if !ended && short && held {
+			s.sendContinue(b)
+		}
 		s.mu.Unlock()
+		b.flush()
 		if ended || !short || !held {
 			return ended && held
 		}
@@ -86,6 +92,7 @@ func (s *stream) bridgedLocked(held bool) *bridge.Request {
 	r := &bridge.Request{
 		Method: h.method, Scheme: "http", Authority: h.authority, Path: s.path(),
 		Length: h.length, TakesTrailers: h.trailers, ExpectContinue: h.expects, Held: held,
+		Fresh: s.x.Attempts > 1,
 	}
 	if s.c.secure {
 		r.Scheme = "https"

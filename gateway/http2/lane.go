@@ -32,8 +32,10 @@ type lane struct {
 	trailers []hpack.HeaderField // end the lane, if there are any
 	stalled  *atomic.Int64       // since when the receiver takes nothing of what is held; 0 while it does; may be nil
 	ended    bool                // the sender has sent its last byte
-	done     bool                // so has this lane
-	waitsOn  *conn               // the connection on whose list of those that wait for room it is
+	done     bool                // so has this lane, or it was abandoned
+	sentEnd  bool                // the receiver was sent the end
+	waitsOn  *conn               // the connection on whose list of those that wait for room it is; nil if it is on none
+	turn     bool                // it is its turn
 	broken   error               // for the goroutine that reads or writes
 	wake     chan struct{}       // tells that goroutine that something has changed; nil if there is none
 }
@@ -45,12 +47,27 @@ type laneOwner interface {
 	sendTrailers(b *batch, l *lane)
 }
 
-func (l *lane) reset(mu *sync.Mutex, owner laneOwner) {
-	held, trailers := l.held[:0], l.trailers[:0]
-	if cap(held) > 64<<10 {
-		held = nil
+// own says whose the lane is, for good.
+func (l *lane) own(mu *sync.Mutex, owner laneOwner) { l.mu, l.owner = mu, owner }
+
+// keptHeld is how much room a lane keeps between two uses, in bytes.
+const keptHeld = 4 << 10
+
+// reset makes the lane ready for another use.
+func (l *lane) reset() {
+	l.from, l.fromID, l.credit, l.owed, l.excess = nil, 0, streamWindow, 0, 0
+	l.to, l.toID, l.window = nil, 0, 0
+	l.empty()
+	l.trailers, l.stalled = l.trailers[:0], nil
+	l.ended, l.done, l.sentEnd, l.broken = false, false, false, nil
+}
+
+// empty drops what is held.
+func (l *lane) empty() {
+	if cap(l.held) > keptHeld {
+		l.held = nil
 	}
-	*l = lane{mu: mu, owner: owner, held: held, trailers: trailers, waitsOn: l.waitsOn, wake: l.wake, credit: streamWindow}
+	l.held, l.start = l.held[:0], 0
 }
 
 // heldLen is how many bytes are held.
@@ -64,7 +81,9 @@ func (l *lane) take(b *batch, p []byte, size, own int, end bool) bool {
 		return false
 	}
 	if l.broken != nil {
-		l.from.credit(b, int64(size)) // nobody wants it any more
+		if l.from != nil {
+			l.from.credit(b, int64(size)) // nobody wants it any more
+		}
 		l.ended = l.ended || end
 		return true
 	}
@@ -145,7 +164,7 @@ func (l *lane) finish(b *batch, ended bool) {
 		}
 		l.owner.sendTrailers(b, l)
 	}
-	l.done = true
+	l.done, l.sentEnd = true, true
 	l.notify()
 	l.owner.laneDone(b, l)
 }
@@ -205,15 +224,26 @@ func (l *lane) replaceHeld(b *batch, p []byte) {
 	}
 }
 
-// resume is called when there may be room on the connection c.
+// resume is called when it is the lane's turn on the connection c, on whose list it was.
 func (l *lane) resume(b *batch, c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waitsOn == c {
-		l.waitsOn = nil
+	if l.waitsOn != c {
+		return
 	}
-	if l.to != nil && l.heldLen() > 0 && !l.done {
+	l.waitsOn = nil
+	if l.to == c && l.heldLen() > 0 && !l.done {
+		l.turn = true
 		l.pump(b)
+		l.turn = false
+	}
+}
+
+// leaveQueue ends the lane's wait for its turn.
+func (l *lane) leaveQueue() {
+	if l.waitsOn != nil {
+		l.waitsOn.leave(l)
+		l.waitsOn = nil
 	}
 }
 
@@ -234,7 +264,9 @@ func (l *lane) abandon(b *batch, why error) {
 	if n := l.heldLen() - l.excess; n > 0 && l.from != nil {
 		l.from.credit(b, int64(n))
 	}
-	l.held, l.start, l.excess, l.trailers = l.held[:0], 0, 0, l.trailers[:0]
+	l.empty()
+	l.excess, l.trailers = 0, l.trailers[:0]
+	l.leaveQueue()
 	l.done = true
 	if l.broken == nil {
 		l.broken = why

@@ -97,11 +97,15 @@ func (l *localCall) send(message []byte) error {
 
 // begin sends the response's head, once.
 func (l *localCall) begin() {
-	s := l.s
 	b := getBatch()
 	defer b.release()
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	l.beginLocked(b)
+}
+
+func (l *localCall) beginLocked(b *batch) {
+	s := l.s
 	if s.headSent || s.gone || s.verdict.reply != nil {
 		return
 	}
@@ -121,12 +125,10 @@ func (l *localCall) begin() {
 // end sends the call's status.
 func (l *localCall) end(code grpc.Code, message string) {
 	s := l.s
-	l.begin()
 	trailers := []hpack.HeaderField{{Name: "grpc-status", Value: strconv.Itoa(int(code))}}
 	if message != "" {
 		trailers = append(trailers, hpack.HeaderField{Name: "grpc-message", Value: string(grpc.AppendMessage(nil, message))})
 	}
-	s.down.end(trailers)
 	b := getBatch()
 	defer b.release()
 	s.mu.Lock()
@@ -134,6 +136,9 @@ func (l *localCall) end(code grpc.Code, message string) {
 	if s.interrupted(b) {
 		return
 	}
+	l.beginLocked(b)
+	s.down.ended, s.down.trailers = true, append(s.down.trailers[:0], trailers...)
+	s.down.pump(b)
 	s.x.Status, s.x.GRPCStatus = grpc.HTTPStatus(code), int(code)
 	s.answeredAll(b, dispatch.Refused)
 }

@@ -29,6 +29,6 @@ func (s *stream) endMirror() {
 	pool, body := s.x.Mirror, s.copied
 	s.x.Mirror, s.copied = nil, nil
 	r := s.bridgedLocked(true)
-	r.Length = int64(len(body))
+	r.Length, r.Fresh = int64(len(body)), true
 	s.c.srv.mirrors.Submit(pool, r, body, s.head.grpc)
 }

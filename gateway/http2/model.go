@@ -80,6 +80,7 @@ func (s *stream) needMore(b *batch) {
 		s.refuse(b, replyModelTooDeep)
 		return
 	}
+	s.sendContinue(b)
 	s.up.creditHeld(b)
 	s.await(s.opts.times.body, true)
 }

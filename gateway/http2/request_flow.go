@@ -205,6 +205,7 @@ func (s *stream) connect(b *batch) {
 	up, isHTTP2 := ways.For(s.head.grpc).(*Upstream)
 	if !isHTTP2 {
 		s.goOn(stageHanded, s.handOver)
+		s.await(s.opts.times.body, !s.up.ended)
 		return
 	}
 	if u := up.reserve(); u != nil && s.send(b, u) {
@@ -216,10 +217,10 @@ func (s *stream) connect(b *batch) {
 // goOn lets a goroutine of its own have the stream. f is called without the lock.
 func (s *stream) goOn(stage stage, f func()) {
 	s.stage = stage
+	s.until.Store(0)
 	if s.up.wake == nil {
 		s.up.wake, s.down.wake = make(chan struct{}, 1), make(chan struct{}, 1)
 	}
-	s.until.Store(0)
 	s.c.srv.running.Add(1)
 	go func() {
 		defer s.c.srv.running.Done()

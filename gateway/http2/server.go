@@ -132,6 +132,16 @@ func (s *Server) open(c net.Conn) (*clientConn, error) {
 	return cc, nil
 }
 
+// hold counts a goroutine as running. It reports false if the server is closing: then everything is cut anyway.
+func (s *Server) hold() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.running.Add(1)
+	}
+	return !s.closed
+}
+
 // socketOf wraps the TCP connection beneath c.
 func socketOf(c net.Conn) (*socket.Conn, error) {
 	tcp, ok := c.(*net.TCPConn)

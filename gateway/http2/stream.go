@@ -86,7 +86,10 @@ func (c *clientConn) newStream() *stream {
 		c.free = c.free[:n-1]
 		return s
 	}
-	return &stream{c: c}
+	s := &stream{c: c}
+	s.up.own(&s.mu, s)
+	s.down.own(&s.mu, s)
+	return s
 }
 
 // maxFree is how many streams a connection keeps for further use.
@@ -105,8 +108,8 @@ func (s *stream) begin(b *batch, id uint32, end bool) {
 	c := s.c
 	s.id, s.opts = id, c.srv.settings.Load()
 	s.u, s.uid, s.stage = nil, 0, stageModel
-	s.up.reset(&s.mu, s)
-	s.down.reset(&s.mu, s)
+	s.up.reset()
+	s.down.reset()
 	s.stalled.Store(0)
 	s.down.stalled = &s.stalled
 	s.up.from, s.up.fromID, s.up.ended = &c.conn, id, end
@@ -180,6 +183,7 @@ func (s *stream) disconnect(b *batch) {
 	if s.u != nil {
 		s.u.remove(b, s.uid)
 		s.down.orphan(b)
+		s.up.leaveQueue()
 		s.u, s.uid, s.up.to = nil, 0, nil
 	}
 }

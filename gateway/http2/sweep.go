@@ -42,17 +42,22 @@ func newTimeouts(c *config.Timeouts) timeouts {
 
 // sweep enforces deadlines until the server closes.
 func (s *Server) sweep() {
-	timer := time.NewTimer(s.tick())
+	next := time.Now().Add(s.tick())
+	timer := time.NewTimer(time.Until(next))
 	defer timer.Stop()
 	for {
 		select {
 		case <-s.ctx.Done():
 			return
 		case <-s.retime:
+			if sooner := time.Now().Add(s.tick()); sooner.Before(next) { // never later, however often it is asked for
+				next = sooner
+			}
 		case <-timer.C:
 			s.look(dispatch.Now())
+			next = time.Now().Add(s.tick())
 		}
-		timer.Reset(s.tick())
+		timer.Reset(time.Until(next))
 	}
 }
 
@@ -150,6 +155,8 @@ func (s *stream) expire(b *batch, id uint32, now int64) {
 	}
 	s.until.Store(0)
 	switch {
+	case s.down.heldLen() > 0:
+		s.await(s.opts.times.stream, true) // it is the client that takes its time, which is bounded by timeouts.write
 	case !s.up.ended && !s.headSent:
 		s.stop(b, verdict{replyRequestTimeout, dispatch.ClientGone})
 	default:

@@ -68,10 +68,16 @@ func (up *Upstream) Close() {
 	up.closed = true
 	conns := slices.Clone(up.conns)
 	up.mu.Unlock()
-	b := getBatch()
-	defer b.release()
-	for _, u := range conns {
-		u.depart(b)
+	// Not at once: whoever closes may hold the lock of a stream, and writing may want those of others.
+	if up.srv.hold() {
+		go func() {
+			defer up.srv.running.Done()
+			b := getBatch()
+			defer b.release()
+			for _, u := range conns {
+				u.depart(b)
+			}
+		}()
 	}
 }
 
@@ -101,7 +107,7 @@ func (up *Upstream) reserve() *upstreamConn {
 
 // take takes a place on the connection if there is one. The lock of the Upstream is held.
 func (u *upstreamConn) take() bool {
-	if u.full || u.taken >= int64(min(streamsPerConn, u.most)) {
+	if u.full || u.unusable.Load() || u.taken >= int64(min(streamsPerConn, u.most)) {
 		return false
 	}
 	u.taken++
@@ -124,7 +130,7 @@ var errClosed = errors.New("the endpoint was removed")
 
 // wait is reserve for those who can wait for another connection. ctx ends it early.
 func (up *Upstream) wait(ctx context.Context) (*upstreamConn, error) {
-	for {
+	for range maxDials {
 		if u := up.reserve(); u != nil {
 			return u, nil
 		}
@@ -141,7 +147,14 @@ func (up *Upstream) wait(ctx context.Context) (*upstreamConn, error) {
 			return nil, d.err
 		}
 	}
+	if u := up.reserve(); u != nil {
+		return u, nil
+	}
+	return nil, fmt.Errorf("cannot open a stream to %s: every new connection was closed, or was full, before it could be used", up.config.Address)
 }
+
+// maxDials is how many new connections one stream waits for. Many streams share each, so it may come to nothing for the last of them.
+const maxDials = 64
 
 // beginDial returns the attempt to connect that is underway, or begins one.
 func (up *Upstream) beginDial() *dial {
@@ -166,10 +179,11 @@ func (up *Upstream) beginDial() *dial {
 		}
 		up.mu.Lock()
 		up.dial, d.err = nil, err
+		closed := up.closed
 		if err == nil {
 			up.conns = append(up.conns, u)
+			u.full = u.full || closed
 		}
-		closed := up.closed
 		up.mu.Unlock()
 		close(d.done)
 		if closed && err == nil {
@@ -223,10 +237,9 @@ func (up *Upstream) connect() (*upstreamConn, error) {
 
 // greet starts a connection's reader and waits for the endpoint's first SETTINGS.
 func (up *Upstream) greet(ctx context.Context, u *upstreamConn) (*upstreamConn, error) {
-	var err error
-	if cerr := u.sock.Control(func(fd uintptr) { u.watch, err = up.srv.watcher.Watch(fd, &u.conn) }); cerr != nil || err != nil {
+	if err := u.watchPeer(); err != nil {
 		u.nc.Close()
-		return nil, fmt.Errorf("cannot watch the connection to %s: %w", up.config.Address, errors.Join(cerr, err))
+		return nil, fmt.Errorf("cannot watch the connection to %s: %w", up.config.Address, err)
 	}
 	up.srv.running.Go(u.serveEndpoint)
 	select {

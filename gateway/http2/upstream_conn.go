@@ -112,7 +112,7 @@ func (u *upstreamConn) explain(b *batch, err error) {
 	var fault *connError
 	if errors.As(err, &fault) {
 		u.send(b, func(dst []byte) []byte { return appendGoAway(dst, 0, fault.code, fault.reason) })
-		b.flush()
+		u.lastWords(b)
 	}
 }
 

@@ -33,7 +33,7 @@ func (s *stream) interrupted(b *batch) bool {
 	switch {
 	case s.gone:
 		s.finish(b, dispatch.ClientGone)
-	case s.verdict.reply != nil:
+	case s.verdict.reply != nil && !s.down.sentEnd:
 		s.conclude(b, s.verdict)
 	default:
 		return false
