@@ -119,11 +119,11 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 
 // startEngines starts the protocol engines, which apply then tells what the configuration sets about them.
 func (g *Gateway) startEngines(cfg *config.Config) (err error) {
-	g.http1, err = http1.NewServer(g.dispatcher, &http1.Options{Limits: cfg.Limits, Timeouts: cfg.Timeouts})
+	g.mirrors = bridge.NewMirrors(g.dispatcher)
+	g.http1, err = http1.NewServer(g.dispatcher, &http1.Options{Limits: cfg.Limits, Timeouts: cfg.Timeouts}, g.mirrors)
 	if err != nil {
 		return fmt.Errorf("cannot start the HTTP/1.1 engine: %w", err)
 	}
-	g.mirrors = bridge.NewMirrors(g.dispatcher)
 	services := map[string]http2.Service{healthpb.Health_ServiceDesc.ServiceName: g.health}
 	g.http2, err = http2.NewServer(g.dispatcher, &http2.Options{Limits: cfg.Limits, Timeouts: cfg.Timeouts}, g.mirrors, services)
 	if err != nil {
@@ -241,14 +241,14 @@ func (g *Gateway) Close() {
 	g.probes.close()
 	g.models.close()
 	g.health.Close()
+	if g.mirrors != nil {
+		g.mirrors.Close()
+	}
 	if g.http1 != nil {
 		g.http1.Close()
 	}
 	if g.http2 != nil {
 		g.http2.Close()
-	}
-	if g.mirrors != nil {
-		g.mirrors.Close()
 	}
 	g.dispatcher.Close()
 	if g.traffic != nil {

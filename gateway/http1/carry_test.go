@@ -130,7 +130,7 @@ func (c *caller) awaitText(want string) {
 func startUpstream(t testing.TB, b *backend) *Upstream {
 	t.Helper()
 	d := dispatch.New(dispatch.Options{})
-	s, err := NewServer(d, &Options{})
+	s, err := NewServer(d, &Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

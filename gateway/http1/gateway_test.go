@@ -31,6 +31,7 @@ const patience = 10 * time.Second
 type gateway struct {
 	t          testing.TB
 	addr       string
+	mirrors    *bridge.Mirrors
 	server     *Server
 	dispatcher *dispatch.Dispatcher
 	listener   net.Listener
@@ -130,7 +131,9 @@ func startGateway(t testing.TB, yaml string, backends ...*backend) *gateway {
 		Observer: g.finished,
 		Logger:   slog.New(slog.DiscardHandler),
 	})
-	if g.server, err = NewServer(g.dispatcher, optionsOf(c)); err != nil {
+	g.mirrors = bridge.NewMirrors(g.dispatcher)
+	g.mirrors.SetSilence(max(c.Timeouts.ResponseHeader.Std(), c.Timeouts.StreamIdle.Std()))
+	if g.server, err = NewServer(g.dispatcher, optionsOf(c), g.mirrors); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.dispatcher.Apply(c); err != nil {
@@ -152,6 +155,7 @@ func startGateway(t testing.TB, yaml string, backends ...*backend) *gateway {
 	})
 	t.Cleanup(func() {
 		g.listener.Close()
+		g.mirrors.Close()
 		g.server.Close()
 		g.dispatcher.Close()
 		serving.Wait()

@@ -66,8 +66,8 @@ type Server struct {
 	retime    chan struct{} // the timeouts have changed
 }
 
-// NewServer starts an engine that sends requests where d says.
-func NewServer(d *dispatch.Dispatcher, o *Options) (*Server, error) {
+// NewServer starts an engine that sends requests where d says, and copies of them by mirrors.
+func NewServer(d *dispatch.Dispatcher, o *Options, mirrors *bridge.Mirrors) (*Server, error) {
 	w, err := connwatch.New()
 	if err != nil {
 		return nil, err
@@ -75,12 +75,12 @@ func NewServer(d *dispatch.Dispatcher, o *Options) (*Server, error) {
 	s := &Server{
 		dispatcher: d,
 		watcher:    w,
+		mirrors:    mirrors,
 		conns:      make(map[*clientConn]struct{}),
 		upstreams:  make(map[*Upstream]struct{}),
 		retime:     make(chan struct{}, 1),
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.mirrors = bridge.NewMirrors(d)
 	s.SetOptions(o)
 	s.running.Go(s.sweep)
 	return s, nil
@@ -89,7 +89,6 @@ func NewServer(d *dispatch.Dispatcher, o *Options) (*Server, error) {
 // SetOptions makes o hold for all requests that begin from now on.
 func (s *Server) SetOptions(o *Options) {
 	s.settings.Store(newSettings(o))
-	s.mirrors.SetSilence(max(o.Timeouts.ResponseHeader.Std(), o.Timeouts.StreamIdle.Std()))
 	select {
 	case s.retime <- struct{}{}:
 	default:
@@ -184,7 +183,6 @@ func (s *Server) Close() {
 	for _, c := range s.connections() {
 		c.leave(cutServer)
 	}
-	s.mirrors.Close()
 	s.running.Wait()
 	for _, u := range s.allUpstreams() {
 		u.Close()

@@ -188,7 +188,7 @@ func (s setup) start(t testing.TB, yaml string, endpoints ...*endpoint) *gateway
 	g.dispatcher = dispatch.New(o)
 	g.mirrors = bridge.NewMirrors(g.dispatcher)
 	var err error
-	if g.http1, err = http1.NewServer(g.dispatcher, &http1.Options{Limits: c.Limits, Timeouts: c.Timeouts}); err != nil {
+	if g.http1, err = http1.NewServer(g.dispatcher, &http1.Options{Limits: c.Limits, Timeouts: c.Timeouts}, g.mirrors); err != nil {
 		t.Fatal(err)
 	}
 	if g.server, err = NewServer(g.dispatcher, optionsOf(t, c), g.mirrors, s.services); err != nil {

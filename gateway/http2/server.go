@@ -36,12 +36,6 @@ type Service interface {
 	Serve(ctx context.Context, method string, recv func() ([]byte, error), send func([]byte) error) (code uint32, message string)
 }
 
-// Mirrors sends copies of requests to other pools and drops the answers.
-type Mirrors interface {
-	// Submit sends a copy on its way, or drops it. It does not wait, and keeps r and body. grpc says that it is a call.
-	Submit(pool *dispatch.Pool, r *bridge.Request, body []byte, grpc bool)
-}
-
 // settings is Options made ready for use.
 type settings struct {
 	Options
@@ -52,7 +46,7 @@ type settings struct {
 type Server struct {
 	dispatcher *dispatch.Dispatcher
 	watcher    *connwatch.Watcher
-	mirrors    Mirrors
+	mirrors    *bridge.Mirrors
 	services   map[string]Service
 	settings   atomic.Pointer[settings]
 	active     atomic.Int64 // streams of clients that are underway
@@ -70,8 +64,8 @@ type Server struct {
 }
 
 // NewServer starts an engine that sends requests where d says. services are the gRPC services that it serves itself, by their full names;
-// mirrors takes the copies of requests.
-func NewServer(d *dispatch.Dispatcher, o *Options, mirrors Mirrors, services map[string]Service) (*Server, error) {
+// mirrors sends copies of requests.
+func NewServer(d *dispatch.Dispatcher, o *Options, mirrors *bridge.Mirrors, services map[string]Service) (*Server, error) {
 	w, err := connwatch.New()
 	if err != nil {
 		return nil, err
