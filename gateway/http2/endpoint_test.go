@@ -19,6 +19,7 @@ type endpoint struct {
 	conns    chan net.Conn
 	settings []xhttp2.Setting // that each connection begins with
 	stingy   bool             // no credit is given but by the test
+	hasty    bool             // serve answers a request once its head is there
 	serving  sync.WaitGroup
 }
 
@@ -83,6 +84,17 @@ func (p *party) greet(e *endpoint) {
 	p.await("the gateway's SETTINGS", func() bool { return len(p.theirs) > 0 })
 }
 
+// warm makes a call, so that requests from then on leave at once and in order, and returns the endpoint's connection.
+func warm(c *party, e *endpoint) *party {
+	e.t.Helper()
+	r := c.request(callOf("/s/warm"), true)
+	s := e.accept()
+	s.answerCall(s.takeWhole())
+	c.wantStatus(r, "0")
+	s.sync()
+	return s
+}
+
 // idle fails if the gateway has opened a connection that the test did not accept.
 func (e *endpoint) idle() {
 	e.t.Helper()
@@ -140,7 +152,7 @@ func (p *party) answerCall(r *record, messages ...string) {
 	p.endCall(r, "0")
 }
 
-// serve lets goroutines play the endpoint, one a connection: answer is called for each request once it is complete.
+// serve lets goroutines play the endpoint, one a connection: answer is called for each request once it is complete, or its head if e is hasty.
 func (e *endpoint) serve(answer func(p *party, r *record)) {
 	e.serving.Go(func() {
 		for conn := range e.conns {
@@ -148,35 +160,53 @@ func (e *endpoint) serve(answer func(p *party, r *record)) {
 				defer conn.Close()
 				p := newParty(e.t, conn, false)
 				p.played = true
-				p.play(func() { p.greet(e) }, answer)
+				p.play(e, answer)
 			})
 		}
 	})
 }
 
-func (p *party) play(greet func(), answer func(p *party, r *record)) {
+func (p *party) play(e *endpoint, answer func(p *party, r *record)) {
 	defer func() {
 		if r := recover(); r != nil && r != errPlayed {
 			panic(r)
 		}
 	}()
-	greet()
+	p.greet(e)
 	for p.step() == nil {
 		p.conn.SetDeadline(time.Now().Add(patience))
-		left := p.arrived[:0]
-		for _, r := range p.arrived {
+		waiting := p.arrived
+		p.arrived = nil
+		for _, r := range waiting {
 			switch {
 			case r.reset:
-				delete(p.streams, r.id)
-			case r.ended:
+			case r.ended || e.hasty:
 				answer(p, r)
-				delete(p.streams, r.id)
 			default:
-				left = append(left, r)
+				p.arrived = append(p.arrived, r)
+				continue
 			}
+			r.body = nil
 		}
-		p.arrived = left
 	}
+}
+
+// first waits until the gateway connects to one of two endpoints, and returns the connection, and the other endpoint.
+func first(e1, e2 *endpoint) (s *party, other *endpoint) {
+	e1.t.Helper()
+	var conn net.Conn
+	select {
+	case conn = <-e1.conns:
+		other = e2
+	case conn = <-e2.conns:
+		e1, other = e2, e1
+	case <-time.After(patience):
+		e1.t.Fatal("the gateway does not connect")
+	}
+	e1.t.Cleanup(func() { conn.Close() })
+	s = newParty(e1.t, conn, false)
+	s.greet(e1)
+	return s, other
 }
 
 // eventually waits for a state that nobody announces.
