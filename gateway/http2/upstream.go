@@ -181,7 +181,9 @@ func (up *Upstream) beginDial() *dial {
 		up.dial, d.err = nil, err
 		closed := up.closed
 		if err == nil {
-			up.conns = append(up.conns, u)
+			if !u.forgotten {
+				up.conns = append(up.conns, u)
+			}
 			u.full = u.full || closed
 		}
 		up.mu.Unlock()
@@ -257,6 +259,7 @@ func (up *Upstream) greet(ctx context.Context, u *upstreamConn) (*upstreamConn, 
 func (up *Upstream) forget(u *upstreamConn) {
 	up.mu.Lock()
 	defer up.mu.Unlock()
+	u.forgotten = true
 	if i := slices.Index(up.conns, u); i >= 0 {
 		up.conns = slices.Delete(up.conns, i, i+1)
 	}

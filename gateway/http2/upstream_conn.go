@@ -22,7 +22,7 @@ type upstreamConn struct {
 
 	settled   chan struct{} // closed when the endpoint's first SETTINGS have come
 	once      sync.Once     // closes settled
-	over      chan struct{} // closed when the connection has ended
+	over      chan struct{} // closed when the connection is read no more
 	why       error         // it ended; set before over is closed
 	idleSince atomic.Int64  // since when nobody has a place; 0 while somebody has
 
@@ -31,11 +31,14 @@ type upstreamConn struct {
 	opened int64 // places that were ever taken
 	most   uint32
 	full   bool // no more streams are opened
+	// forgotten says that the connection has ended, which may be before the pool has heard of it.
+	forgotten bool
 
 	// Guarded by conn.mu.
 	peers     map[uint32]peer
 	next      uint32 // the number of the next stream
 	departing bool   // it is to end with its last stream
+	ending    bool   // it is read no more: its reader ends it
 }
 
 // peer is what has a stream of an endpoint's connection. Its methods run on the reader's goroutine, without locks; it checks that it still has the stream.
@@ -80,18 +83,33 @@ func (u *upstreamConn) serveEndpoint() {
 	err := u.serve()
 	u.up.retire(u)
 	b := &u.batch
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the endpoint closed the connection")
+	}
+	u.loseAll(b, err)
+	u.why = err
+	close(u.over)
 	u.explain(b, err)
 	u.mu.Lock()
 	u.dead = true
+	u.resume(b)
+	b.flush()
+	u.srv.watcher.Forget(u.watch)
+	u.nc.Close()
+	u.up.forget(u)
+}
+
+// loseAll tells the streams of a connection that is read no more. Those whose head was not written can go elsewhere, so it must not be written later.
+func (u *upstreamConn) loseAll(b *batch, err error) {
+	u.mu.Lock()
+	u.ending = true
+	u.dropOutput()
 	attempted := u.attempted
 	left := make(map[uint32]peer, len(u.peers))
 	for id, p := range u.peers {
 		left[id] = p
 	}
-	u.resume(b)
-	if errors.Is(err, io.EOF) {
-		err = errors.New("the endpoint closed the connection")
-	}
+	u.mu.Unlock()
 	for id, p := range left {
 		if p.begunAt(u, id) >= attempted {
 			p.lost(b, u, id, dispatch.ConnectFailed, true, err)
@@ -100,14 +118,9 @@ func (u *upstreamConn) serveEndpoint() {
 		}
 	}
 	b.flush()
-	u.srv.watcher.Forget(u.watch)
-	u.nc.Close()
-	u.up.forget(u)
-	u.why = err
-	close(u.over)
 }
 
-// explain tells the endpoint what it did wrong.
+// explain tells the endpoint what it did wrong, if it was that.
 func (u *upstreamConn) explain(b *batch, err error) {
 	var fault *connError
 	if errors.As(err, &fault) {
@@ -128,7 +141,7 @@ func (u *upstreamConn) open(p peer) (id uint32) {
 func (u *upstreamConn) remove(b *batch, id uint32) {
 	u.mu.Lock()
 	delete(u.peers, id)
-	if u.departing && len(u.peers) == 0 {
+	if u.departing && len(u.peers) == 0 && !u.ending {
 		u.closeAfterOutput(b)
 	}
 	u.mu.Unlock()
@@ -141,7 +154,7 @@ func (u *upstreamConn) depart(b *batch) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.departing = true
-	if len(u.peers) == 0 && !u.dead {
+	if len(u.peers) == 0 && !u.dead && !u.ending {
 		o := u.buffer()
 		o.b = appendGoAway(o.b, 0, errNone, "")
 		u.closeAfterOutput(b)
