@@ -240,7 +240,6 @@ func (g *Gateway) Close() {
 	g.sources.close()
 	g.probes.close()
 	g.models.close()
-	g.health.Close()
 	if g.mirrors != nil {
 		g.mirrors.Close()
 	}

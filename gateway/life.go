@@ -105,7 +105,6 @@ func (g *Gateway) drain(why string) (cut int) {
 	g.health.Close() // a Watch has no end of its own to wait for
 	g.http1.Drain()
 	g.http2.Drain()
-	g.health.Close() // who watches would stay for as long as it may
 	draining := time.Now()
 	log.Info("no more connections are accepted; waiting for requests to finish", "drain", times.Drain, "active", g.active())
 	switch g.wait(g.slots.empty(), times.Drain.Std()) {

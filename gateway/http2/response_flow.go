@@ -314,17 +314,6 @@ func (s *stream) letGo(b *batch) {
 	s.up.abandon(b, errAbandoned)
 }
 
-// drains takes the stream off its endpoint if that has sent all of its response, some of which the client has yet to take. It reports whether it
-// has: then the endpoint's reset, or its end, means only that it wants no more of the request.
-func (s *stream) drains(b *batch) bool {
-	if !s.down.ended {
-		return false
-	}
-	s.disconnect(b)
-	s.up.abandon(b, errAbandoned)
-	return true
-}
-
 // endpointReset takes RST_STREAM of the endpoint.
 func (s *stream) endpointReset(b *batch, u *upstreamConn, id uint32, code errCode) {
 	s.mu.Lock()
@@ -334,9 +323,6 @@ func (s *stream) endpointReset(b *batch, u *upstreamConn, id uint32, code errCod
 	}
 	if s.down.ended {
 		s.letGo(b)
-		return
-	}
-	if s.drains(b) {
 		return
 	}
 	s.disconnect(b)
@@ -376,9 +362,6 @@ func (s *stream) lost(b *batch, u *upstreamConn, id uint32, o dispatch.Outcome, 
 	}
 	if s.down.ended {
 		s.letGo(b)
-		return
-	}
-	if s.drains(b) {
 		return
 	}
 	s.disconnect(b)
