@@ -159,6 +159,16 @@ func (g *gateway) wantEnded(i int, outcome dispatch.Outcome, status int) ended {
 	return e
 }
 
+// wantOutcome waits for the exchange at index i and checks how it ended.
+func (g *gateway) wantOutcome(i int, outcome dispatch.Outcome) ended {
+	g.t.Helper()
+	e := g.await(i + 1)[i]
+	if e.outcome != outcome {
+		g.t.Errorf("exchange %d ended as %v, want %v", i, e.outcome, outcome)
+	}
+	return e
+}
+
 // startGateway serves a configuration given as YAML, in which ENDPOINT stands for the address of endpoints in turn.
 func startGateway(t testing.TB, yaml string, endpoints ...*endpoint) *gateway {
 	t.Helper()
