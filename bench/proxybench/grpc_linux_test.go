@@ -28,7 +28,8 @@ func TestGRPCLoadThroughRelays(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, spec := range []loadSpec{
-				grpcLoad(shapeClosed, kindUnary), grpcLoad(shapeClosed, kindLarge), grpcLoad(shapeClosed, kindServer), grpcLoad(shapeOpen, kindUnary),
+				grpcLoad(shapeClosed, kindUnary), grpcLoad(shapeClosed, kindLarge), grpcLoad(shapeClosed, kindFlushed),
+				grpcLoad(shapeClosed, kindSteps), grpcLoad(shapeOpen, kindUnary),
 			} {
 				spec.Target = target
 				r := generateUnstarved(t, spec)

@@ -18,8 +18,12 @@ func grpcScenarios(warm, window, longWindow time.Duration) []scenario {
 			load: closed(kindUnary, 16), columns: call, targets: []target{{"cpu", nameHAProxy, 0.9}, {"cpu", nameGRPCRelay, 1.0 / 3}},
 		},
 		{
+			name: "grpc_steps", title: "gRPC streams: 200 messages of 256 bytes, one write for a message of each, 4 connections with 4 streams each", direct: true,
+			load: closed(kindSteps, 4), yields: true, columns: stream, targets: []target{{"cpu", nameHAProxy, 1.1}, {"cpu", nameGRPCRelay, 1.0 / 3}},
+		},
+		{
 			name: "grpc_stream", title: "gRPC streams: 200 messages of 256 bytes, each its own write, 4 connections with 4 streams each", direct: true,
-			load: closed(kindServer, 4), yields: true, columns: stream, targets: []target{{"cpu", nameHAProxy, 1.1}, {"cpu", nameGRPCRelay, 1.0 / 3}},
+			load: closed(kindFlushed, 4), yields: true, columns: stream, targets: []target{{"cpu", nameHAProxy, 1.1}},
 		},
 		{
 			name: "grpc_64k", title: "gRPC unary: 64 KiB each way, 4 connections with 4 calls each, closed loop", direct: true,

@@ -41,8 +41,8 @@ func (g *grpcServer) patience() time.Duration {
 	return time.Hour
 }
 
-// work implements server. It writes one message of each stream in turn, each by its own write, as an inference engine has a token
-// for every sequence in each of its steps.
+// work implements server. It sends one message of each stream in turn, as an inference engine has a token for every sequence in each
+// of its steps.
 func (g *grpcServer) work() {
 	going := g.busy[:0]
 	for _, c := range g.busy {
@@ -67,8 +67,9 @@ func (c *grpcReplica) ready(events uint32) {
 		err = c.read()
 	}
 	if err != nil {
-		if !errors.Is(err, errClosed) {
-			fmt.Fprintln(os.Stderr, "the backend gave a connection up:", err)
+		// What the proxy did wrong is told; that it closes connections is its business.
+		if errno := syscall.Errno(0); !errors.Is(err, errClosed) && !errors.As(err, &errno) {
+			fmt.Fprintln(os.Stderr, "gave a connection up:", err)
 		}
 		c.drop()
 		return
@@ -144,7 +145,7 @@ func (c *grpcReplica) gotData(s *h2stream, b []byte, end bool) error {
 func (c *grpcReplica) answer(s *h2stream) {
 	c.sendHeaders(s, &responseHeaders, false)
 	s.body, s.step, s.trailers = s.call.response, s.call.message, &responseTrailers
-	s.each = s.step < len(s.body)
+	s.each = s.call.flushed
 	c.send(s)
 }
 

@@ -132,29 +132,38 @@ func (c *h2conn) got(f frame) error {
 	return nil
 }
 
-func (c *h2conn) gotHeaders(f frame) error {
+// headerBlock is the block that a HEADERS or CONTINUATION frame completes; nil while there is more to come.
+func (c *h2conn) headerBlock(f frame) ([]byte, error) {
 	part := f.payload
 	if f.kind == frameHeaders {
 		var err error
 		if part, err = f.content(); err != nil {
-			return err
+			return nil, err
 		}
-		c.ends = f.has(flagEndStream)
+		c.ends, c.block = f.has(flagEndStream), c.block[:0]
+		if f.has(flagEndHeaders) {
+			return part, nil
+		}
 	} else if c.partial == 0 {
-		return f.malformed()
+		return nil, f.malformed()
 	}
-	if !f.has(flagEndHeaders) || c.partial != 0 {
-		c.block, c.partial = append(c.block, part...), f.id
-		if len(c.block) > maxFrame {
-			return fmt.Errorf("the header block of stream %d is longer than %d bytes", f.id, maxFrame)
-		}
-		if !f.has(flagEndHeaders) {
-			return nil
-		}
-		part, c.partial = c.block, 0
-		defer func() { c.block = c.block[:0] }()
+	c.block, c.partial = append(c.block, part...), f.id
+	if len(c.block) > maxFrame {
+		return nil, fmt.Errorf("the header block of stream %d is longer than %d bytes", f.id, maxFrame)
 	}
-	fields, err := c.decoder.decode(part)
+	if !f.has(flagEndHeaders) {
+		return nil, nil
+	}
+	c.partial = 0
+	return c.block, nil
+}
+
+func (c *h2conn) gotHeaders(f frame) error {
+	block, err := c.headerBlock(f)
+	if err != nil || block == nil {
+		return err
+	}
+	fields, err := c.decoder.decode(block)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func TestKnownBlocksAreForgottenWithTheTable(t *testing.T) {
 func TestEncoderObeysTableSize(t *testing.T) {
 	for _, size := range []uint32{0, 100, headerTable, 1 << 20} {
 		e, d := newHeaderEncoder(), hpack.NewDecoder(min(size, headerTable), nil)
-		lists := []*headerList{&rpcs[kindUnary].fields, &responseHeaders, &rpcs[kindServer].fields}
+		lists := []*headerList{&rpcs[kindUnary].fields, &responseHeaders, &rpcs[kindFlushed].fields}
 		for round := range 5 {
 			if round == 1 {
 				e.limit(size)

@@ -12,7 +12,7 @@ type loadSpec struct {
 	Target   netip.AddrPort `json:"target"`
 	Conns    int            `json:"conns"`
 	Calls    int            `json:"calls"`    // gRPC calls at once on each connection; 0 is HTTP/1.1
-	Kind     string         `json:"kind"`     // what streams ask for: paced, burst or hold; or the kind of gRPC call: unary, large or server
+	Kind     string         `json:"kind"`     // what streams ask for: paced, burst or hold; or the kind of gRPC call: unary, large, flushed or steps
 	Interval time.Duration  `json:"interval"` // paced: between two events of a stream
 	Events   int            `json:"events"`   // events of a burst stream
 	Rate     int            `json:"rate"`     // open: requests per second

@@ -65,7 +65,7 @@ func (f *fleet) measure(ctx context.Context, s scenario, m *member) ([]loadResul
 		}
 		var r loadResult
 		if err := json.Unmarshal(outputs[i].Bytes(), &r); err != nil {
-			return nil, fmt.Errorf("cannot measure %s through %s: the load generator says: %s", s.name, m.name, load.output.String())
+			return nil, fmt.Errorf("cannot measure %s through %s: the load generator says: %s%s", s.name, m.name, load.output.String(), complaints(m.child, backend))
 		}
 		if r.Failures > 0 {
 			return nil, fmt.Errorf("failures: %d: %s%s", r.Failures, strings.Join(r.Errors, "; "), complaints(m.child, backend))
@@ -83,8 +83,16 @@ func (f *fleet) measure(ctx context.Context, s scenario, m *member) ([]loadResul
 func complaints(children ...*child) string {
 	said := ""
 	for _, c := range children {
-		if c != nil && c.output.String() != "" {
-			said += "; " + c.name + " says: " + c.output.String()
+		if c == nil {
+			continue
+		}
+		select {
+		case <-c.exited:
+			said += fmt.Sprintf("; %s has ended (%v)", c.name, c.cmd.ProcessState)
+		default:
+		}
+		if text := c.output.String(); text != "" {
+			said += "; " + c.name + " says: " + text
 		}
 	}
 	return said

@@ -17,7 +17,7 @@ func TestMessagesHaveTheirSizes(t *testing.T) {
 		"event":               {eventData, eventSize},
 		"unary request":       {rpcs[kindUnary].request, messagePrefix + smallMessage},
 		"large response":      {rpcs[kindLarge].response, messagePrefix + largeMessage},
-		"server stream":       {rpcs[kindServer].response, streamMessages * (messagePrefix + smallMessage)},
+		"server stream":       {rpcs[kindFlushed].response, streamMessages * (messagePrefix + smallMessage)},
 		"event chunk":         {eventChunk, len("96\r\n") + eventSize + len("\r\n")},
 	} {
 		if len(c.got) != c.want {

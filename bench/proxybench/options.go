@@ -47,7 +47,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 0, "How often every proxy is measured, in turn; 0 is 7, or 3 with -quick.")
 	flags.BoolVar(&o.quick, "quick", false, "Measures for shorter times, to see the effect of a change at hand.")
 	flags.DurationVar(&o.window, "window", 0, "Length of each measured window, to see only that everything runs; 0 is each measurement's own.")
-	only := flags.String("only", "", "Measurements to make, separated by commas: json64, json4, paced, burst, latency, memory, limit, grpc_unary64, grpc_stream, grpc_64k, grpc_latency; empty is all.")
+	only := flags.String("only", "", "Measurements to make, separated by commas: json64, json4, paced, burst, latency, memory, limit, grpc_unary64, grpc_steps, grpc_stream, grpc_64k, grpc_latency; empty is all.")
 	proxies := flags.String("proxies", "", "Proxies to measure, separated by commas: direct, null, reverseproxy, grpcrelay, haproxy, nginx, penstock; empty is all, penstock only with -penstock.")
 	flags.StringVar(&o.penstock, "penstock", "", "Path of the penstock binary.")
 	flags.StringVar(&o.out, "out", "bin/bench-proxy", "Folder for results: proxybench.json, proxybench.md and profiles.")

@@ -24,22 +24,26 @@ type rpc struct {
 	request, response []byte
 	// message is the bytes of one message of the response with its prefix.
 	message int
+	// flushed says that each message of the response is written by itself.
+	flushed bool
 	// fields is the request's header section.
 	fields headerList
 }
 
 // Kinds of gRPC call.
 const (
-	kindUnary  = "unary"  // a small message each way
-	kindLarge  = "large"  // a large message each way
-	kindServer = "server" // a small message there, and a stream of small ones back
+	kindUnary   = "unary"   // a small message each way
+	kindLarge   = "large"   // a large message each way
+	kindFlushed = "flushed" // a small message there, and a stream of small ones back, each by a write of its own
+	kindSteps   = "steps"   // the same, but the messages that several streams of a connection have at the same time leave by one write
 )
 
 // rpcs are the methods by kind.
 var rpcs = map[string]*rpc{
-	kindUnary:  newRPC("Unary", messages(smallMessage, 1), messages(smallMessage, 1), smallMessage),
-	kindLarge:  newRPC("Large", messages(largeMessage, 1), messages(largeMessage, 1), largeMessage),
-	kindServer: newRPC("Stream", messages(smallMessage, 1), messages(smallMessage, streamMessages), smallMessage),
+	kindUnary:   newRPC("Unary", smallMessage, 1, false),
+	kindLarge:   newRPC("Large", largeMessage, 1, false),
+	kindFlushed: newRPC("Flushed", smallMessage, streamMessages, true),
+	kindSteps:   newRPC("Steps", smallMessage, streamMessages, false),
 }
 
 // rpcByPath finds a method by the path of its requests.
@@ -53,9 +57,10 @@ var rpcByPath = func() map[string]*rpc {
 
 const contentTypeGRPC = "application/grpc"
 
-// newRPC makes a method whose response has messages of size bytes.
-func newRPC(name string, request, response []byte, size int) *rpc {
-	r := &rpc{path: "/bench.Bench/" + name, request: request, response: response, message: messagePrefix + size}
+// newRPC makes a method with one message to ask and count to answer, all of size bytes.
+func newRPC(name string, size, count int, flushed bool) *rpc {
+	r := &rpc{path: "/bench.Bench/" + name, request: messages(size, 1), response: messages(size, count), message: messagePrefix + size,
+		flushed: flushed}
 	// The order is that of grpc-go's clients.
 	r.fields = headerList{
 		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: r.path},

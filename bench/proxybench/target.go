@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // target is what Penstock is to reach in a scenario.
 type target struct {
@@ -43,9 +46,12 @@ func (s *section) judge(t target) string {
 		return ""
 	}
 	verdict := "Target met"
-	if reached.Median > t.most {
+	if hundredths(reached.Median) > hundredths(t.most) {
 		verdict = "TARGET MISSED"
 	}
 	return fmt.Sprintf("%s: %s of %s is %.2f%s (%s); it should be at most %.2f.",
 		verdict, figure.Title, s.Name, reached.Median, times, extremes("%.2f", reached), t.most)
 }
+
+// hundredths is a figure as exactly as it is printed.
+func hundredths(figure float64) float64 { return math.Round(100 * figure) }
