@@ -146,13 +146,13 @@ func (h *requestHead) check(host string) fault {
 	case host != "" && !field.EqualFold(bytesOf(host), h.authority):
 		return malformed // RFC 9113, section 8.3.1
 	}
+	h.grpc = h.method == "POST" && grpc.IsGRPC(h.contentType)
 	switch {
 	case h.authority != "" && !field.ValidAuthority(bytesOf(h.authority), false):
 		return badAuthority
 	case !field.ValidPath(bytesOf(h.path)) && !(h.path == "*" && h.method == "OPTIONS"):
 		return badPath
 	}
-	h.grpc = h.method == "POST" && grpc.IsGRPC(h.contentType)
 	return sound
 }
 
