@@ -97,9 +97,10 @@ func TestRequestsAreSentAsHTTP1(t *testing.T) {
 	if end.request != 2 || end.response != int64(len(r.body)) || end.protocol != "HTTP/2" {
 		t.Errorf("the observer saw %+v", end)
 	}
-	// The connection is used again; of unknown length, a body is chunked.
-	r = c.request(postOf("/x"), false)
-	c.data(r, "{}", true)
+	// The connection is used again.
+	r = c.request(postOf("/x").with("content-length", "2"), false)
+	c.data(r, "{", false)
+	c.data(r, "}", true)
 	req, body = s.request()
 	if body != "{}" {
 		t.Errorf("the request came as %v %q", req, body)
@@ -291,7 +292,7 @@ func TestStaleConnectionOfHTTP1(t *testing.T) {
 	s.send(plain(200, "ok"))
 	c.wantAnswer(r, "200", "ok")
 	// The endpoint closes the connection when the next request comes.
-	r = c.request(postOf("/x"), false)
+	r = c.request(postOf("/x").with("content-length", "13"), false)
 	c.data(r, `{"model":"a"}`, true)
 	s.request()
 	s.conn.(*net.TCPConn).SetLinger(0)
