@@ -16,7 +16,7 @@ func (s *stream) laneDone(b *batch, l *lane) {
 		s.answeredAll(b, s.outcome)
 	case s.stage == stageRelay:
 		if s.head.grpc && !s.status && s.x.GRPCStatus < 0 {
-			s.x.GRPCStatus = int(grpc.Unknown) // what a client makes of a response without a status
+			s.x.GRPCStatus, s.x.Status = int(grpc.Unknown), grpc.HTTPStatus(grpc.Unknown) // what a client makes of a response without a status
 		}
 		if !s.up.done {
 			s.endUpstream(b, errCancel) // the rest of the request is of no use
