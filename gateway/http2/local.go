@@ -88,25 +88,31 @@ func (l *localCall) fill(p []byte) error {
 
 // send sends a message to the client.
 func (l *localCall) send(message []byte) error {
-	l.begin()
+	if !l.begin() {
+		return errAbandoned
+	}
 	l.out = append(l.out[:0], 0)
 	l.out = binary.BigEndian.AppendUint32(l.out, uint32(len(message)))
 	l.out = append(l.out, message...)
 	return l.s.down.write(l.out)
 }
 
-// begin sends the response's head, once.
-func (l *localCall) begin() {
+// begin sends the response's head, once. It reports false if the call is over: nothing may be sent without a head.
+func (l *localCall) begin() bool {
 	b := getBatch()
 	defer b.release()
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
+	if l.s.gone || l.s.verdict.reply != nil {
+		return false
+	}
 	l.beginLocked(b)
+	return true
 }
 
 func (l *localCall) beginLocked(b *batch) {
 	s := l.s
-	if s.headSent || s.gone || s.verdict.reply != nil {
+	if s.headSent {
 		return
 	}
 	s.headSent = true
