@@ -45,7 +45,11 @@ func (c *conn) lastWords(b *batch) {
 		return
 	}
 	shut := make(chan struct{})
-	c.shut = shut
+	if c.shutting.Load() {
+		close(shut)
+	} else {
+		c.shut = shut
+	}
 	c.mu.Unlock()
 	b.flush()
 	patience := time.NewTimer(lingerTime)

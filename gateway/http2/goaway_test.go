@@ -3,6 +3,7 @@ package http2
 import (
 	"io"
 	"testing"
+	"time"
 
 	xhttp2 "golang.org/x/net/http2"
 
@@ -155,5 +156,23 @@ func TestLongBodiesAreNotSentTwice(t *testing.T) {
 			g.wantEnded(1, g.await(2)[0].outcome, 503)
 			g.wantWholeWindows()
 		})
+	}
+}
+
+// TestFaultBehindGoAway has an endpoint break the protocol on a connection that the gateway has closed its side of already.
+func TestFaultBehindGoAway(t *testing.T) {
+	e, g, c := start(t, simple)
+	s := warm(c, e)
+	g.await(1)
+	s.sayGoAway(1, errNone)
+	if err := s.gone(); err != io.EOF {
+		t.Errorf("the connection ended with %v, want a clean end", err)
+	}
+	begin := time.Now()
+	s.send(string(appendFrameHeader(nil, 0, frameGoAway, 0, 1)))
+	s.leave()
+	eventually(t, "the connection is forgotten", func() bool { return len(g.upstreamConns()) == 0 })
+	if took := time.Since(begin); took > lingerTime/2 {
+		t.Errorf("that took %v", took)
 	}
 }
