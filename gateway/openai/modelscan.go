@@ -60,6 +60,10 @@ const (
 	inNested
 	inNestedString
 	atComma
+	// JSON, in a PromptScan
+	atFirstItem
+	inNumbers
+	atEnd
 	// forms
 	inContent
 	atDelimiter

@@ -148,10 +148,22 @@ func stringEnd(body []byte, from, pos int) (end int, ok bool) {
 	}
 }
 
-// skipNested skips an object or array below the top level, by counting brackets. Strings are skipped here too, as most of them end
-// in the body at hand; the last may not.
+// skipNested skips an object or array below the top level.
 func (s *ModelScan) skipNested(body []byte) {
-	for i := s.pos; i < len(body); i++ {
+	next, depth, open := skipBrackets(body, s.pos, s.depth)
+	s.pos, s.depth = next, depth
+	switch {
+	case open:
+		s.step, s.from, s.pos = inNestedString, next, len(body)
+	case depth == 0:
+		s.step = atComma
+	}
+}
+
+// skipBrackets goes on at i until depth open brackets are closed, or the body ends. Strings are skipped here too, as most of them end in
+// the body at hand; the last may not: then open is true, and next is where its content begins.
+func skipBrackets(body []byte, i, depth int) (next, left int, open bool) {
+	for ; i < len(body); i++ {
 		if !bracket[body[i]] {
 			continue
 		}
@@ -159,21 +171,19 @@ func (s *ModelScan) skipNested(body []byte) {
 		case '"':
 			end, ok := stringEnd(body, i+1, i+1)
 			if !ok {
-				s.step, s.from, s.pos = inNestedString, i+1, len(body)
-				return
+				return i + 1, depth, true
 			}
 			i = end
 		case '{', '[':
-			s.depth++
+			depth++
 		default:
-			s.depth--
-			if s.depth == 0 {
-				s.step, s.pos = atComma, i+1
-				return
+			depth--
+			if depth == 0 {
+				return i + 1, 0, false
 			}
 		}
 	}
-	s.pos = len(body)
+	return len(body), depth, false
 }
 
 // isModelKey reports whether key, as it stands between its quotes, is "model".
