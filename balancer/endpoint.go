@@ -34,7 +34,8 @@ type Endpoint struct {
 	// otherwise touch one more cache line; the balancer itself never looks at it.
 	Failures atomic.Int64
 	latency  atomic.Uint64 // see ewma
-	_        [40]byte
+	signals  atomic.Pointer[Signals]
+	_        [32]byte
 }
 
 // NewEndpoint returns an endpoint with capacity 1, no slow start and nothing in flight. Name is the endpoint's ip:port; data is
@@ -70,6 +71,12 @@ func (e *Endpoint) SetStartedAt(now, slowStart int64) {
 
 // StartedAt returns the time that SetStartedAt was given, in monotonic ns; 0 if it never was.
 func (e *Endpoint) StartedAt() int64 { return e.startedAt.Load() }
+
+// Signals returns what the endpoint last said of its own load; nil if it never did.
+func (e *Endpoint) Signals() *Signals { return e.signals.Load() }
+
+// SetSignals replaces what the endpoint said of its own load; nil forgets it. s must not be changed afterwards.
+func (e *Endpoint) SetSignals(s *Signals) { e.signals.Store(s) }
 
 // take counts one request in flight unless that would exceed limit, and reports whether it did.
 func (e *Endpoint) take(limit int64) bool {
