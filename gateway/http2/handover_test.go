@@ -337,7 +337,8 @@ func TestInterimAndExpectOfHTTP1(t *testing.T) {
 	s.send("HTTP/1.1 100 Continue\r\n\r\n")
 	c.await("100", func() bool { return len(r.interim) == 1 })
 	c.data(r, "{}", true)
-	s.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + plain(200, "ok"))
+	// Closing, so that the second request does not come on this connection.
+	s.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
 	c.wantAnswer(r, "200", "ok")
 	if len(r.interim) != 2 || r.interim[1].get(":status") != "103" || r.interim[1].get("link") != "</a>" {
 		t.Errorf("interim responses came as %v", r.interim)
