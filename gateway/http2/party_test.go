@@ -35,15 +35,20 @@ type party struct {
 	pongs    map[[8]byte]bool
 	pings    [][8]byte // of the gateway
 	goAways  []goAway
-	mute     bool  // PINGs are not answered
-	stingy   bool  // no credit is given for what comes
-	credit   int64 // what the gateway gave for the connection
-	sent     int64 // DATA that was sent, which counts against the connection's window
-	room     int64 // what the gateway may still send on the connection
-	first    int64 // what it may send on each new stream
-	shrinks  []int64
-	most     uint32 // streams that the gateway may open at once
-	reserved uint64 // for the payloads of PINGs
+	mute     bool     // PINGs are not answered
+	stingy   bool     // no credit is given for what comes
+	credit   int64    // what the gateway gave for the connection
+	sent     int64    // DATA that was sent, which counts against the connection's window
+	room     int64    // what the gateway may still send on the connection
+	first    int64    // what it may send on each new stream
+	told     []limits // what the gateway was told by SETTINGS: those that it has acknowledged last, and those since
+	reserved uint64   // for the payloads of PINGs
+}
+
+// limits are what a peer lets the gateway do.
+type limits struct {
+	window int64 // of each stream
+	most   int   // streams at once
 }
 
 type goAway struct {
@@ -105,7 +110,7 @@ func newParty(t testing.TB, conn net.Conn, client bool) *party {
 	conn.SetDeadline(time.Now().Add(patience))
 	p := &party{
 		t: t, conn: conn, framer: xhttp2.NewFramer(conn, conn), client: client, next: 1, streams: make(map[uint32]*record),
-		theirs: make(map[xhttp2.SettingID]uint32), pongs: make(map[[8]byte]bool), room: defaultWindow, first: defaultWindow, most: 1 << 30,
+		theirs: make(map[xhttp2.SettingID]uint32), pongs: make(map[[8]byte]bool), room: defaultWindow, first: defaultWindow, told: []limits{{defaultWindow, 1 << 30}},
 	}
 	p.framer.ReadMetaHeaders = hpack.NewDecoder(defaultHPACKTable, nil)
 	p.framer.MaxHeaderListSize = 1 << 20
@@ -172,24 +177,27 @@ func (p *party) send(s string) {
 // set sends SETTINGS, and notes what they allow the gateway. What they take away holds from their acknowledgement on.
 func (p *party) set(settings ...xhttp2.Setting) {
 	p.t.Helper()
-	shrink := int64(0)
+	l := p.told[len(p.told)-1]
 	for _, s := range settings {
 		switch s.ID {
 		case xhttp2.SettingInitialWindowSize:
-			if delta := int64(s.Val) - p.first; delta > 0 {
-				p.resize(delta)
-			} else {
-				shrink = delta
-			}
+			l.window = int64(s.Val)
 		case xhttp2.SettingMaxConcurrentStreams:
-			p.most = max(s.Val, uint32(p.open))
+			l.most = int(s.Val)
 		}
 	}
-	p.shrinks = append(p.shrinks, shrink)
+	p.told = append(p.told, l)
+	p.resize()
 	p.check(p.framer.WriteSettings(settings...))
 }
 
-func (p *party) resize(delta int64) {
+// resize lets the gateway use the largest window of those that may be in force.
+func (p *party) resize() {
+	largest := int64(0)
+	for _, l := range p.told {
+		largest = max(largest, l.window)
+	}
+	delta := largest - p.first
 	p.first += delta
 	for _, r := range p.streams {
 		r.room += delta
@@ -262,9 +270,9 @@ func (p *party) step() error {
 func (p *party) noteSettings(f *xhttp2.SettingsFrame) error {
 	if f.IsAck() {
 		p.acks++
-		if len(p.shrinks) > 0 {
-			p.resize(p.shrinks[0])
-			p.shrinks = p.shrinks[1:]
+		if len(p.told) > 1 {
+			p.told = p.told[1:]
+			p.resize()
 		}
 		return nil
 	}
@@ -301,8 +309,12 @@ func (p *party) noteHeaders(f *xhttp2.MetaHeadersFrame) {
 	got := fields(f.Fields)
 	switch status := got.get(":status"); {
 	case !p.client && !known:
-		if p.open++; uint32(p.open) > p.most {
-			p.t.Errorf("%d streams are open, more than the %d that are allowed", p.open, p.most)
+		most := 0
+		for _, l := range p.told {
+			most = max(most, l.most)
+		}
+		if p.open++; p.open > most {
+			p.t.Errorf("%d streams are open, more than the %d that are allowed", p.open, most)
 		}
 		r.head = got
 		p.arrived = append(p.arrived, r)

@@ -51,9 +51,16 @@ func (c *conn) settings(h *frameHeader, p []byte) error {
 			return err
 		}
 	}
-	// Before the DATA that larger windows let through, so that the peer knows by then why it may come.
+	delta := window - c.firstWindow
+	if delta < 0 {
+		// Windows shrink before the peer is told so: it goes by them from then on.
+		if err := c.role.resized(b, delta); err != nil {
+			return err
+		}
+	}
 	c.send(b, func(dst []byte) []byte { return appendFrameHeader(dst, 0, frameSettings, flagAck, 0) })
-	if delta := window - c.firstWindow; delta != 0 {
+	if delta > 0 {
+		// They grow behind it, so that the peer knows why the DATA may come that they let through.
 		if err := c.role.resized(b, delta); err != nil {
 			return err
 		}
