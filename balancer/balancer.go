@@ -157,8 +157,8 @@ func (b *Balancer) InFlight() int64 {
 	return total
 }
 
-// Acquire picks an endpoint for r and counts the request in flight there. It never exceeds MaxInFlight and never overtakes a
-// request that waits. What it acquired must be given to Release, whatever happened to the snapshot since.
+// Acquire picks an endpoint for r and counts the request in flight there, and its prompt's tokens. It never exceeds MaxInFlight and never
+// overtakes a request that waits. What it acquired must be given to Release, with r, whatever happened to the snapshot since.
 func (b *Balancer) Acquire(r *Request) (*Endpoint, AcquireResult) {
 	// Each further turn means that SetSnapshot ran during the last one.
 	for {
@@ -176,13 +176,21 @@ func (b *Balancer) Acquire(r *Request) (*Endpoint, AcquireResult) {
 		if latest := b.current.Load(); latest == c || latest.snapshot == c.snapshot {
 			return e, Acquired
 		}
-		b.giveBack(e, r.Now)
+		b.giveBack(e, r, r.Now)
 		r.Rand = nextRandom(r.Rand)
 	}
 }
 
 // take picks and counts in flight; nil if no endpoint has room.
 func (c *choice) take(r *Request) *Endpoint {
+	e := c.takeRoom(r)
+	if e != nil {
+		r.charge(e)
+	}
+	return e
+}
+
+func (c *choice) takeRoom(r *Request) *Endpoint {
 	for range picksWithoutScan {
 		e := c.policy.Pick(c.snapshot, r)
 		if e == nil || e.take(c.snapshot.limit) {
@@ -193,14 +201,22 @@ func (c *choice) take(r *Request) *Endpoint {
 	return c.snapshot.takeAny(r)
 }
 
-// Release ends a request that Acquire or a grant counted on e, tells the policy how it went, and grants the room to the head of
-// the queue. Releasing more often than acquiring panics.
-func (b *Balancer) Release(e *Endpoint, d Done) {
+// Answered says that the endpoint which r acquired has read its prompt: the first byte of the response's body has come. The prompt's
+// tokens count no longer. Release does the same for those who never call Answered, and further calls do nothing.
+func (b *Balancer) Answered(r *Request) { r.settle() }
+
+// Release ends a request r that Acquire or a grant counted on e, tells the policy how it went, and grants the room to the head of
+// the queue. For one that waited, r is its Waiter's Request. Releasing more often than acquiring panics.
+func (b *Balancer) Release(e *Endpoint, r *Request, d Done) {
 	b.current.Load().policy.Done(e, d)
-	b.giveBack(e, d.Now)
+	b.giveBack(e, r, d.Now)
 }
 
-func (b *Balancer) giveBack(e *Endpoint, now int64) {
+func (b *Balancer) giveBack(e *Endpoint, r *Request, now int64) {
+	if r.chargedTo != nil && r.chargedTo != e {
+		panic("BUG: endpoint " + e.Name + " was released for a request that had acquired " + r.chargedTo.Name)
+	}
+	r.settle()
 	e.drop()
 	if b.waiting.Load() != 0 {
 		b.grant(now)

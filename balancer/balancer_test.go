@@ -53,7 +53,7 @@ func TestAcquire(t *testing.T) {
 	if e, result := b.Acquire(&Request{}); e != nil || result != Full {
 		t.Errorf("with all endpoints full: %v, %v", e, result)
 	}
-	b.Release(eps[1], Done{})
+	b.Release(eps[1], &Request{}, Done{})
 	if e, result := b.Acquire(&Request{}); e != eps[1] || result != Acquired {
 		t.Errorf("with room at one endpoint: %v, %v", e, result)
 	}
@@ -80,10 +80,10 @@ func TestQueueIsFirstInFirstOut(t *testing.T) {
 	if n := b.QueueLen(); n != 3 {
 		t.Errorf("%d wait, want 3", n)
 	}
-	b.Release(eps[1], Done{})
+	b.Release(eps[1], &Request{}, Done{})
 	g.want(t, "a")
-	b.Release(eps[0], Done{})
-	b.Release(g.endpoints["a"], Done{})
+	b.Release(eps[0], &Request{}, Done{})
+	b.Release(g.endpoints["a"], &Request{}, Done{})
 	g.want(t, "a", "b", "c")
 	if g.endpoints["a"] != eps[1] || g.endpoints["b"] != eps[0] || g.endpoints["c"] != eps[1] {
 		t.Errorf("grants went to other endpoints than had room: %v", g.endpoints)
@@ -142,7 +142,7 @@ func TestCancel(t *testing.T) {
 			t.Errorf("%s was cancelled twice", name)
 		}
 	}
-	b.Release(eps[0], Done{})
+	b.Release(eps[0], &Request{}, Done{})
 	g.want(t, "b")
 	if b.Cancel(waiters["b"]) {
 		t.Error("a granted waiter was cancelled")
@@ -150,8 +150,8 @@ func TestCancel(t *testing.T) {
 	if !b.Enqueue(waiters["a"]) { // reused
 		t.Error("a cancelled waiter could not wait again")
 	}
-	b.Release(eps[0], Done{})
-	b.Release(eps[0], Done{})
+	b.Release(eps[0], &Request{}, Done{})
+	b.Release(eps[0], &Request{}, Done{})
 	g.want(t, "b", "d", "a")
 	if b.Cancel(&Waiter{}) {
 		t.Error("a waiter that never waited was cancelled")
@@ -191,7 +191,7 @@ func TestExpire(t *testing.T) {
 			t.Errorf("%s expired with an endpoint", name)
 		}
 	}
-	b.Release(eps[0], Done{})
+	b.Release(eps[0], &Request{}, Done{})
 	g.want(t, "10", "10 later", "20", "30", "40", "never")
 }
 
@@ -256,12 +256,12 @@ func TestInFlightCountsDepartedEndpoints(t *testing.T) {
 	want(6)
 	b.SetSnapshot(nil)
 	want(6)
-	b.Release(eps[0], Done{})
+	b.Release(eps[0], &Request{}, Done{})
 	want(5)
 	b.SetSnapshot(NewSnapshot(eps[:1], Options{})) // one that left comes back
 	want(5)
 	for _, i := range []int{0, 1, 1, 2, 2} {
-		b.Release(eps[i], Done{})
+		b.Release(eps[i], &Request{}, Done{})
 	}
 	want(0)
 	if len(b.departed) != 0 {
@@ -314,7 +314,7 @@ func TestHandedBackRoomGoesToTheQueue(t *testing.T) {
 	var g grants
 	b.Enqueue(g.waiter("a", 0))
 	g.want(t)
-	b.giveBack(eps[0], 0) // Acquire, having seen another snapshot
+	b.giveBack(eps[0], &Request{}, 0) // Acquire, having seen another snapshot
 	g.want(t, "a")
 }
 
@@ -354,7 +354,7 @@ func TestReleaseTooOftenPanics(t *testing.T) {
 			t.Errorf("panic with %v", got)
 		}
 	}()
-	b.Release(e, Done{})
+	b.Release(e, &Request{}, Done{})
 }
 
 func TestEnqueueTwicePanics(t *testing.T) {
@@ -375,7 +375,7 @@ func TestSetPolicy(t *testing.T) {
 	b.SetPolicy(&stubbornPolicy{nil}) // sees no room anywhere
 	var g grants
 	b.Enqueue(g.waiter("a", 0))
-	b.Release(eps[0], Done{})
+	b.Release(eps[0], &Request{}, Done{})
 	g.want(t)
 	b.SetPolicy(leastOutstanding{})
 	g.want(t, "a")
@@ -388,13 +388,14 @@ func TestAcquireReleaseAllocatesNothing(t *testing.T) {
 			b := New(p)
 			eps := pool(n)
 			b.SetSnapshot(NewSnapshot(eps, Options{MaxInFlight: 8}))
-			r := &Request{SessionSet: true, Tried: eps[:1]}
+			r := &Request{SessionSet: true, Tried: eps[:1], Tokens: 1000, KeyCount: PrefixKeys}
 			i := uint64(0)
 			if got := testing.AllocsPerRun(1000, func() {
 				i++
 				r.Rand, r.Session = nextRandom(i), i
+				r.Keys[0], r.Keys[PrefixKeys-1] = i, i+1
 				e, _ := b.Acquire(r)
-				b.Release(e, Done{Started: int64(i), FirstByte: int64(i) + 1000, Now: int64(i) + 2000})
+				b.Release(e, r, Done{Started: int64(i), FirstByte: int64(i) + 1000, Now: int64(i) + 2000})
 			}); got != 0 {
 				t.Errorf("%v allocations for %d endpoints", got, n)
 			}
@@ -412,7 +413,7 @@ func TestWaitingAllocatesNothing(t *testing.T) {
 		b.Enqueue(x)
 		b.Expire(3)
 		b.Cancel(x)
-		b.Release(eps[0], Done{})
+		b.Release(eps[0], &Request{}, Done{})
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
 	}

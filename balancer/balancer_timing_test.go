@@ -8,11 +8,12 @@ import (
 
 var benchSizes = []int{8, 64, 1000}
 
-// busyPool returns n endpoints with 1 to 8 requests in flight each, so that no scan ends early, and latencies known.
+// busyPool returns n endpoints with 1 to 8 requests in flight and some prompts each, so that no scan ends early, and latencies known.
 func busyPool(n int) []*Endpoint {
 	eps := pool(n)
 	for i, e := range eps {
 		e.inFlight.Store(1 + int64(mix(uint64(i))%8))
+		e.tokens.Store(int64(mix(uint64(i)) >> 32 % 20_000))
 		e.latency.Store(uint64(newEWMA(float64(1e6*(1+i%7)), 0)))
 	}
 	return eps
@@ -25,10 +26,10 @@ func BenchmarkPick(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
 				p := mustPolicy(b, name)
 				s := NewSnapshot(busyPool(n), Options{MaxInFlight: 64})
-				r := Request{Now: 1e9, SessionSet: true}
+				r := Request{Now: 1e9, SessionSet: true, Tokens: 500, KeyCount: 1}
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
-					r.Rand, r.Session = nextRandom(uint64(i)), uint64(i)
+					r.Rand, r.Session, r.Keys[0] = nextRandom(uint64(i)), uint64(i), uint64(i)
 					if p.Pick(s, &r) == nil {
 						b.Fatal("no endpoint")
 					}
@@ -50,16 +51,60 @@ func BenchmarkPickWeighted(b *testing.B) {
 				}
 				eps[n/2].SetStartedAt(0, 2e9)
 				s := NewSnapshot(eps, Options{MaxInFlight: 64})
-				r := Request{Now: 1e9, SessionSet: true}
+				r := Request{Now: 1e9, SessionSet: true, Tokens: 500, KeyCount: 1}
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
-					r.Rand, r.Session = nextRandom(uint64(i)), uint64(i)
+					r.Rand, r.Session, r.Keys[0] = nextRandom(uint64(i)), uint64(i), uint64(i)
 					if p.Pick(s, &r) == nil {
 						b.Fatal("no endpoint")
 					}
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkLightest is what leastTokens takes to read all endpoints, and to read several.
+func BenchmarkLightest(b *testing.B) {
+	for _, n := range benchSizes {
+		s := NewSnapshot(busyPool(n), Options{MaxInFlight: 64})
+		r := Request{Now: 1e9, Tokens: 500}
+		b.Run(fmt.Sprintf("all/%d", n), func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				r.Rand = nextRandom(uint64(i))
+				s.lightestOf(&r, nil)
+			}
+		})
+		if n < several {
+			continue
+		}
+		b.Run(fmt.Sprintf("several/%d", n), func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				r.Rand = nextRandom(uint64(i))
+				s.lightestOfSeveral(&r)
+			}
+		})
+	}
+}
+
+// BenchmarkHotPrefix is a pick for a prefix whose owners are overloaded, so that the pool is added up, and four owners are asked for.
+func BenchmarkHotPrefix(b *testing.B) {
+	for _, n := range benchSizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := NewSnapshot(busyPool(n), Options{})
+			r := Request{Now: 1e9, Tokens: 500, KeyCount: PrefixKeys}
+			r.Keys[PrefixKeys-1] = 1
+			for _, key := range []uint64{0, 1} {
+				first, second, _ := s.owners(mix(key), 0)
+				s.endpoints[first].tokens.Store(1e9)
+				s.endpoints[second].tokens.Store(1e9)
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				r.Rand = nextRandom(uint64(i))
+				prefix{}.Pick(s, &r)
+			}
+		})
 	}
 }
 
@@ -74,16 +119,16 @@ func BenchmarkAcquire(b *testing.B) {
 				b.ReportAllocs()
 				b.RunParallel(func(pb *testing.PB) {
 					seed := mix(seeds.Add(1))
-					r := Request{Now: 1e9, SessionSet: true}
+					r := Request{Now: 1e9, SessionSet: true, Tokens: 500, KeyCount: 1}
 					for pb.Next() {
 						seed = nextRandom(seed)
-						r.Rand, r.Session = seed, seed
+						r.Rand, r.Session, r.Keys[0] = seed, seed, seed
 						e, result := bal.Acquire(&r)
 						if result != Acquired {
 							b.Error(result)
 							return
 						}
-						bal.Release(e, Done{Started: 1e9, FirstByte: 1e9 + 1e6, Now: 1e9 + 2e6})
+						bal.Release(e, &r, Done{Started: 1e9, FirstByte: 1e9 + 1e6, Now: 1e9 + 2e6})
 					}
 				})
 			})
@@ -102,7 +147,7 @@ func BenchmarkIdle(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				r.Rand = nextRandom(uint64(i))
 				e, _ := bal.Acquire(&r)
-				bal.Release(e, Done{})
+				bal.Release(e, &r, Done{})
 			}
 		})
 	}
@@ -126,7 +171,7 @@ func BenchmarkQueue(b *testing.B) {
 				if !bal.Enqueue(w) {
 					b.Fatal("queue is full")
 				}
-				bal.Release(held, Done{})
+				bal.Release(held, &Request{}, Done{})
 			}
 		})
 	}

@@ -8,7 +8,10 @@ import (
 	"testing/synctest"
 )
 
-const conservedLimit = 3
+const (
+	conservedLimit  = 3
+	conservedTokens = 10_000 // most of a prompt
+)
 
 // orderPolicy checks that the head of the queue only moves forward: waiters carry rising tickets in Session, and their picks
 // happen under the Balancer's lock, which is why last needs none (the race detector sees to that). Arrivals carry ticket 0.
@@ -37,6 +40,13 @@ type crowd struct {
 	ticket   uint64
 }
 
+// prompt returns a request with some prompt, often one that others have, too.
+func (c *crowd) prompt(seed uint64) Request {
+	r := Request{Rand: seed, Now: c.clock.Add(1), Tokens: int64(seed>>40%conservedTokens) - 100, KeyCount: int(seed >> 20 % (PrefixKeys + 1))}
+	r.Keys[0], r.Keys[PrefixKeys-1] = seed>>50%3, seed>>50%7
+	return r
+}
+
 // worker makes requests; some give up waiting, some have deadlines.
 func (c *crowd) worker(seed uint64, requests int) {
 	granted := make(chan *Endpoint, 1)
@@ -44,10 +54,11 @@ func (c *crowd) worker(seed uint64, requests int) {
 	r := &Request{}
 	for range requests {
 		seed = nextRandom(seed)
-		*r = Request{Rand: seed, Now: c.clock.Add(1)}
+		*r = c.prompt(seed)
+		acquired := r
 		e, result := c.balancer.Acquire(r)
 		if result != Acquired {
-			e = c.wait(w, granted, seed)
+			acquired, e = &w.Request, c.wait(w, granted, seed)
 		}
 		if e == nil {
 			continue
@@ -58,15 +69,22 @@ func (c *crowd) worker(seed uint64, requests int) {
 		if seed%3 == 0 {
 			runtime.Gosched()
 		}
+		if n := e.PromptTokens(); n < 0 || n > conservedLimit*conservedTokens {
+			c.t.Errorf("%s has %d prompt tokens outstanding", e.Name, n)
+		}
+		if seed%5 < 3 {
+			c.balancer.Answered(acquired)
+		}
 		now := c.clock.Add(1)
-		c.balancer.Release(e, Done{Started: r.Now, FirstByte: now, Now: now, Failed: seed%11 == 0})
+		c.balancer.Release(e, acquired, Done{Started: r.Now, FirstByte: now, Now: now, Failed: seed%11 == 0})
 	}
 }
 
 func (c *crowd) wait(w *Waiter, granted chan *Endpoint, seed uint64) *Endpoint {
 	c.tickets.Lock()
 	c.ticket++
-	w.Request = Request{Rand: seed, Session: c.ticket, Now: c.clock.Add(1)}
+	w.Request = c.prompt(seed)
+	w.Session = c.ticket
 	w.Deadline = 0
 	if seed%4 == 1 {
 		w.Deadline = c.clock.Load() + int64(seed>>32%50)
@@ -150,6 +168,9 @@ func conserve(t *testing.T, p Policy, churning bool) {
 	for _, e := range all {
 		if n := e.InFlight(); n != 0 {
 			t.Errorf("%s still has %d in flight", e.Name, n)
+		}
+		if n := e.PromptTokens(); n != 0 {
+			t.Errorf("%s still has %d prompt tokens outstanding", e.Name, n)
 		}
 	}
 	if q := c.balancer.queue; q != (queue{}) {

@@ -64,7 +64,7 @@ func TestManyTiesLeaveNoneOut(t *testing.T) {
 // Idle pools share by capacity, policy by policy.
 func TestShareByCapacity(t *testing.T) {
 	shares := []float64{1, 2, 1, 4, 0.5}
-	for _, name := range []string{"least-outstanding", "random", "round-robin", "session"} {
+	for _, name := range []string{"least-outstanding", "least-tokens", "prefix", "random", "round-robin", "session"} {
 		t.Run(name, func(t *testing.T) {
 			eps := pool(len(shares))
 			for i, e := range eps {
@@ -92,7 +92,7 @@ func TestSlowStartRamps(t *testing.T) {
 		now   int64
 		share float64
 	}{{0, 0.1}, {start, 0.1}, {start + 100, 0.2}, {start + 500, 0.6}, {start + 900, 1}, {start + 5000, 1}}
-	for _, name := range []string{"least-outstanding", "random", "round-robin", "session"} {
+	for _, name := range []string{"least-outstanding", "least-tokens", "prefix", "random", "round-robin", "session"} {
 		t.Run(name, func(t *testing.T) {
 			for _, test := range tests {
 				eps := pool(4)

@@ -35,7 +35,8 @@ type Endpoint struct {
 	Failures atomic.Int64
 	latency  atomic.Uint64 // see ewma
 	signals  atomic.Pointer[Signals]
-	_        [32]byte
+	tokens   atomic.Int64 // prompt tokens that are owed; see Request.charge
+	_        [24]byte
 }
 
 // NewEndpoint returns an endpoint with capacity 1, no slow start and nothing in flight. Name is the endpoint's ip:port; data is
@@ -48,6 +49,9 @@ func NewEndpoint(name string, data any) *Endpoint {
 
 // InFlight returns how many requests were sent to the endpoint and have not finished.
 func (e *Endpoint) InFlight() int64 { return e.inFlight.Load() }
+
+// PromptTokens returns how many prompt tokens the requests have that were sent to the endpoint and that it has not begun to answer.
+func (e *Endpoint) PromptTokens() int64 { return e.tokens.Load() }
 
 // SetCapacity sets the endpoint's capacity weight: its share of a pool's load in proportion to the other endpoints'. It takes
 // effect with the next NewSnapshot. A weight that is not a positive finite number counts as 1.

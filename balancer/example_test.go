@@ -17,7 +17,8 @@ func Example() {
 		balancer.NewEndpoint("10.1.2.3:8000", nil),
 	}, balancer.Options{MaxInFlight: 1}))
 
-	e, result := pool.Acquire(&balancer.Request{Now: 1, Rand: 42})
+	r := &balancer.Request{Now: 1, Rand: 42}
+	e, result := pool.Acquire(r)
 	fmt.Println(e.Name, result)
 
 	_, result = pool.Acquire(&balancer.Request{Now: 2, Rand: 43})
@@ -27,7 +28,7 @@ func Example() {
 		Notify:  func(_ *balancer.Waiter, e *balancer.Endpoint) { fmt.Println("granted", e.Name) },
 	})
 
-	pool.Release(e, balancer.Done{Started: 1, FirstByte: 2, Now: 3})
+	pool.Release(e, r, balancer.Done{Started: 1, FirstByte: 2, Now: 3})
 	fmt.Println(pool.QueueLen(), pool.InFlight())
 	// Output:
 	// 10.1.2.3:8000 acquired

@@ -6,6 +6,13 @@ import (
 	"testing"
 )
 
+// acquisition is a request that was sent to an endpoint.
+type acquisition struct {
+	e      *Endpoint
+	r      *Request
+	tokens int64 // that still count
+}
+
 // model is a Balancer as simple as can be: slices, no concurrency, and every grant checked when it is made.
 type model struct {
 	t        *testing.T
@@ -17,7 +24,8 @@ type model struct {
 	snapshot []*Endpoint
 	limit    int64 // 0 is unlimited
 	counts   map[*Endpoint]int64
-	held     []*Endpoint
+	tokens   map[*Endpoint]int64
+	held     []acquisition
 	queue    []*Waiter
 	size     int
 	expiring bool
@@ -35,13 +43,15 @@ func (m *model) hasRoom(e *Endpoint) bool {
 
 func (m *model) anyRoom() bool { return slices.ContainsFunc(m.snapshot, m.hasRoom) }
 
-func (m *model) acquired(e *Endpoint) {
+func (m *model) acquired(e *Endpoint, r *Request) {
 	m.t.Helper()
 	if !m.hasRoom(e) {
 		m.failf("%s was acquired, which has no room", e.Name)
 	}
 	m.counts[e]++
-	m.held = append(m.held, e)
+	tokens := max(r.Tokens, 0)
+	m.tokens[e] += tokens
+	m.held = append(m.held, acquisition{e, r, tokens})
 }
 
 // notify checks a grant or expiry against the model at the moment it happens.
@@ -53,16 +63,24 @@ func (m *model) notify(w *Waiter, e *Endpoint) {
 	case e != nil && i != 0:
 		m.failf("waiter %d of the queue was granted before its head", i)
 	case e != nil:
-		m.acquired(e)
+		m.acquired(e, &w.Request)
 	case !m.expiring || w.Deadline == 0 || w.Deadline > m.now:
 		m.failf("a waiter with the deadline %d expired at %d", w.Deadline, m.now)
 	}
 	m.queue = slices.Delete(m.queue, i, i+1)
 }
 
-func (m *model) acquire(tried byte) {
+// request returns one with some prompt or, now and then, a senseless one.
+func (m *model) request() *Request {
 	m.random = nextRandom(m.random)
-	r := &Request{Rand: m.random, Session: m.random, SessionSet: tried&1 == 0, Now: m.now}
+	r := &Request{Rand: m.random, Now: m.now, Tokens: int64(m.random>>32%20000) - 1000, KeyCount: int(m.random >> 16 % (PrefixKeys + 1))}
+	r.Keys[0], r.Keys[PrefixKeys-1] = m.random>>50%2, m.random>>50%8
+	return r
+}
+
+func (m *model) acquire(tried byte) {
+	r := m.request()
+	r.Session, r.SessionSet = m.random, tried&1 == 0
 	if tried&2 != 0 {
 		r.Tried = m.all[:tried>>2%4]
 	}
@@ -85,7 +103,7 @@ func (m *model) acquire(tried byte) {
 		if slices.Contains(r.Tried, e) && slices.ContainsFunc(m.snapshot, untried) {
 			m.failf("%s was acquired, which was tried before", e.Name)
 		}
-		m.acquired(e)
+		m.acquired(e, r)
 	}
 }
 
@@ -94,15 +112,25 @@ func (m *model) release(which byte) {
 		return
 	}
 	i := int(which) % len(m.held)
-	e := m.held[i]
+	a := m.held[i]
 	m.held = slices.Delete(m.held, i, i+1)
-	m.counts[e]--
-	m.balancer.Release(e, Done{Started: m.now - 10, FirstByte: m.now - int64(which%10), Now: m.now, Failed: which%5 == 0})
+	m.counts[a.e]--
+	m.tokens[a.e] -= a.tokens
+	m.balancer.Release(a.e, a.r, Done{Started: m.now - 10, FirstByte: m.now - int64(which%10), Now: m.now, Failed: which%5 == 0})
+}
+
+func (m *model) answer(which byte) {
+	if len(m.held) == 0 {
+		return
+	}
+	a := &m.held[int(which)%len(m.held)]
+	m.tokens[a.e] -= a.tokens
+	a.tokens = 0
+	m.balancer.Answered(a.r)
 }
 
 func (m *model) enqueue(timeout byte) {
-	m.random = nextRandom(m.random)
-	w := &Waiter{Request: Request{Rand: m.random, Now: m.now}, Notify: m.notify}
+	w := &Waiter{Request: *m.request(), Notify: m.notify}
 	if timeout%4 != 0 {
 		w.Deadline = m.now + int64(timeout)
 	}
@@ -177,6 +205,9 @@ func (m *model) check() {
 		if got := e.InFlight(); got != m.counts[e] {
 			m.failf("%s has %d in flight, want %d", e.Name, got, m.counts[e])
 		}
+		if got := e.PromptTokens(); got != m.tokens[e] {
+			m.failf("%s has %d prompt tokens outstanding, want %d", e.Name, got, m.tokens[e])
+		}
 	}
 	if len(m.queue) > 0 && m.anyRoom() {
 		m.failf("%d wait beside free room", len(m.queue))
@@ -198,6 +229,7 @@ func (m *model) do(op, arg byte) {
 		{"snapshot", m.setSnapshot},
 		{"queue", func(n byte) { m.size = int(n % 8); m.balancer.SetQueue(m.size) }},
 		{"policy", func(n byte) { m.balancer.SetPolicy(mustPolicy(m.t, PolicyNames()[int(n)%len(policies)])) }},
+		{"answer", m.answer},
 	}
 	o := ops[int(op)%len(ops)]
 	m.trace = append(m.trace, fmt.Sprintf("%s %d", o.name, arg))
@@ -210,9 +242,10 @@ func FuzzBalancer(f *testing.F) {
 	f.Add([]byte{7, 0x7f, 0, 0, 0, 0, 8, 7, 3, 1, 3, 2, 3, 3, 5, 1, 6, 2, 9, 5, 2, 0, 2, 0, 2, 0})
 	f.Add([]byte{8, 3, 7, 0x41, 0, 0, 3, 7, 3, 5, 3, 3, 3, 1, 6, 6, 7, 0x42, 2, 0, 2, 0})
 	f.Add([]byte{7, 0xbf, 9, 4, 0, 2, 0, 6, 0, 10, 0, 14, 8, 1, 3, 0, 7, 0x30, 2, 5, 2, 0, 6, 255})
+	f.Add([]byte{8, 3, 7, 0x83, 9, 1, 0, 0, 0, 0, 10, 0, 0, 0, 10, 1, 10, 1, 2, 0, 9, 4, 2, 0, 3, 0, 7, 0x01, 10, 2, 2, 0, 2, 0})
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		all := pool(6)
-		m := &model{t: t, balancer: New(leastOutstanding{}), all: all, counts: make(map[*Endpoint]int64)}
+		m := &model{t: t, balancer: New(leastOutstanding{}), all: all, counts: make(map[*Endpoint]int64), tokens: make(map[*Endpoint]int64)}
 		for ; len(ops) >= 2 && len(m.trace) < 200; ops = ops[2:] {
 			m.do(ops[0], ops[1])
 		}

@@ -69,7 +69,7 @@ func TestFastFailureIsNoFastEndpoint(t *testing.T) {
 			d = Done{Started: now, Now: now + millisecond, Failed: true}
 		}
 		now = d.Now
-		b.Release(e, d)
+		b.Release(e, r, d)
 	}
 	// It is tried again as its average decays: failures cost 2 s or more, the others take 0.3 s, so about every 20 s.
 	if failures < 2 || failures > 100 {

@@ -6,32 +6,6 @@ import (
 	"strings"
 )
 
-// Request is what a pick may look at. It is passed by pointer and reused by the caller.
-type Request struct {
-	// Now is the time of the pick in monotonic ns. While a request is queued the Balancer moves it forward.
-	Now int64
-	// Rand is a random number, fresh for every pick. The Balancer replaces it when it must pick again.
-	Rand uint64
-	// Session is a hash of what identifies the request's session, such as HashString of a header. It counts only if
-	// SessionSet.
-	Session    uint64
-	SessionSet bool
-	// Tried lists the endpoints on which this request already failed, a few at most. They are avoided unless no other endpoint
-	// has room.
-	Tried []*Endpoint
-}
-
-func (r *Request) tried(e *Endpoint) bool { return contains(r.Tried, e) }
-
-func contains(few []*Endpoint, e *Endpoint) bool {
-	for _, f := range few {
-		if f == e {
-			return true
-		}
-	}
-	return false
-}
-
 // Done says how a request went on its endpoint.
 type Done struct {
 	// Started is when the request was sent to the endpoint, Now when it finished, in monotonic ns.
@@ -60,7 +34,12 @@ var policies = map[string]func() Policy{
 	"random":            func() Policy { return random{} },
 	"peak-ewma":         func() Policy { return peakEWMA{} },
 	"session":           func() Policy { return session{} },
+	"least-tokens":      func() Policy { return leastTokens{} },
+	"prefix":            func() Policy { return prefix{} },
 }
+
+// ReadsPrompts reports whether the policy of that name looks at Request.Tokens or Request.Keys, so that it is worth finding them out.
+func ReadsPrompts(name string) bool { return name == "least-tokens" || name == "prefix" }
 
 // NewPolicy returns a new policy of that name, for one Balancer. The names are those of PolicyNames; any other is an error.
 func NewPolicy(name string) (Policy, error) {

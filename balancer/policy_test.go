@@ -7,12 +7,12 @@ import (
 )
 
 func TestPolicyNames(t *testing.T) {
-	want := []string{"least-outstanding", "peak-ewma", "power-of-two", "random", "round-robin", "session"}
+	want := []string{"least-outstanding", "least-tokens", "peak-ewma", "power-of-two", "prefix", "random", "round-robin", "session"}
 	if got := PolicyNames(); !slices.Equal(got, want) {
 		t.Errorf("PolicyNames() = %q, want %q", got, want)
 	}
 	_, err := NewPolicy("fastest")
-	if err == nil || !strings.Contains(err.Error(), `unknown policy "fastest": use one of least-outstanding, peak-ewma`) {
+	if err == nil || !strings.Contains(err.Error(), `unknown policy "fastest": use one of least-outstanding, least-tokens, peak-ewma`) {
 		t.Errorf("NewPolicy of an unknown name: %v", err)
 	}
 }
@@ -59,6 +59,7 @@ func TestEveryPolicy(t *testing.T) {
 				for i := range 200 {
 					r := request(i)
 					r.Now, r.SessionSet = 300, i%2 == 0
+					r.KeyCount = i % 3 * (PrefixKeys / 2)
 					for _, k := range test.tried {
 						if k < 0 {
 							r.Tried = append(r.Tried, NewEndpoint("10.9.9.9:1", nil))

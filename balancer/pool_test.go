@@ -40,9 +40,14 @@ func forEachPolicy(t *testing.T, f func(t *testing.T, p Policy)) {
 	}
 }
 
-// request returns the request of pick i: a fixed sequence of random numbers and sessions.
+// request returns the request of pick i: a fixed sequence of random numbers, sessions and prompts.
 func request(i int) *Request {
-	return &Request{Rand: nextRandom(uint64(i)), Session: nextRandom(uint64(i) + 1<<40), SessionSet: true}
+	session := nextRandom(uint64(i) + 1<<40)
+	r := &Request{Rand: nextRandom(uint64(i)), Session: session, SessionSet: true, Tokens: int64(session % 5000), KeyCount: PrefixKeys}
+	for k := range r.Keys {
+		r.Keys[k] = mix(session + uint64(k))
+	}
+	return r
 }
 
 // tally counts how often each endpoint of s is picked in so many picks, without anything being in flight.

@@ -7,8 +7,8 @@ type Waiter struct {
 	Request
 	// Deadline is when Expire refuses the waiter, in monotonic ns; 0 is never. Only Expire looks at it.
 	Deadline int64
-	// Notify tells the outcome, once: the endpoint that was acquired for the waiter and that its owner must Release, or nil if
-	// the deadline passed. It is called without locks held, by whichever goroutine made room, within Enqueue at the earliest. It
+	// Notify tells the outcome, once: the endpoint that was acquired for the waiter and that its owner must Release, with Request, or
+	// nil if the deadline passed. It is called without locks held, by whichever goroutine made room, within Enqueue at the earliest. It
 	// must not block; it may call the Balancer.
 	Notify func(w *Waiter, e *Endpoint)
 

@@ -9,8 +9,10 @@ type Pool struct {
 	Service *Service `yaml:"service"`
 	// Engine names the model server, and so the metrics that are polled.
 	Engine string `yaml:"engine" enum:"vllm,sglang,triton,tensorrt-llm,tgi,none"`
-	// Balance names the policy that picks an endpoint.
-	Balance string `yaml:"balance" enum:"least-outstanding,power-of-two,round-robin,random,peak-ewma,session"`
+	// Balance names the policy that picks an endpoint. Two of them look at the prompts of requests to OpenAI's API: least-tokens spreads
+	// their lengths, and prefix sends those that begin alike to the same endpoint, within a bound on its load. Where a prompt is not
+	// known both go by requests in flight.
+	Balance string `yaml:"balance" enum:"least-outstanding,power-of-two,round-robin,random,peak-ewma,session,least-tokens,prefix"`
 	// Session says what identifies a session for balance: session, and is set with it alone.
 	Session *Key `yaml:"session"`
 	// MaxInFlight is the largest number of requests in flight per endpoint; beyond it requests queue. 0 is unlimited.

@@ -55,7 +55,7 @@ func TestQuickErrors(t *testing.T) {
 		{backends: ok, balance: "session",
 			want: "--balance: is session, and no flag says what a session is; want another policy, or --config FILE with session: {header: NAME}"},
 		{backends: ok, balance: "auto",
-			want: `--balance: "auto" is not known; want one of least-outstanding, power-of-two, round-robin, random, peak-ewma, session`},
+			want: `--balance: "auto" is not known; want one of least-outstanding, power-of-two, round-robin, random, peak-ewma, session, least-tokens, prefix`},
 		{backends: ok, engine: "vlm",
 			want: `--engine: "vlm" is not known; did you mean vllm? want one of vllm, sglang, triton, tensorrt-llm, tgi, none`},
 		{backends: ok, listen: "8000", want: `--listen: "8000" is not an address; write ":8000"`},

@@ -40,14 +40,14 @@ type admission struct {
 // as the pool's queue allows; the reply then is one of those in the package's table, or ClientLeft.
 func (x *Exchange) Admit() *Reply {
 	x.Pool.requests.Add(1)
-	x.readSession()
+	x.tellPolicy()
 	return x.told(x.admit())
 }
 
 // TryAdmit is Admit for those who must not wait. Where it returns false no endpoint was to be had at once, and AdmitLater is to follow.
 func (x *Exchange) TryAdmit() bool {
 	x.Pool.requests.Add(1)
-	x.readSession()
+	x.tellPolicy()
 	return !x.admission.left.Load() && x.acquire(Now()) == balancer.Acquired
 }
 
@@ -56,19 +56,22 @@ func (x *Exchange) AdmitLater() *Reply { return x.told(x.admit()) }
 
 // AdmitNow is Admit without waiting, for mirror copies: it takes an endpoint only if no request waits for one.
 func (x *Exchange) AdmitNow() bool {
-	x.readSession()
+	x.tellPolicy()
 	if x.Pool.Removed() || x.admission.left.Load() {
 		return false
 	}
 	return x.acquire(Now()) == balancer.Acquired
 }
 
-// readSession notes what the pool's policy takes for the request's session.
-func (x *Exchange) readSession() {
+// tellPolicy notes what the pool's policy looks at in a request: its session, or its prompt.
+func (x *Exchange) tellPolicy() {
 	a := &x.admission
 	a.settings = x.Pool.settings.Load()
 	if s := a.settings.session; s != nil {
 		a.waiter.Session, a.waiter.SessionSet = s.StickyKey(&x.Request, x.ClientIP)
+	}
+	if a.settings.readsPrompts {
+		a.tellPrompt(&x.Prompt)
 	}
 }
 
@@ -114,7 +117,7 @@ func (x *Exchange) capture(b *balancer.Endpoint, now int64) bool {
 	e.begun.Add(1)
 	if e.State() == Draining {
 		e.handedBack.Add(1)
-		x.Pool.release(e, balancer.Done{Now: now, Started: now})
+		x.Pool.release(e, &x.admission.waiter.Request, balancer.Done{Now: now, Started: now})
 		return false
 	}
 	a := &x.admission

@@ -219,7 +219,7 @@ func TestCancelJustBeforeTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, onePool(1, busyPool))
 		holder, x := f.admit(), f.begin()
-		x.readSession()
+		x.tellPolicy()
 		x.admission.prepare(Now())
 		x.admission.enter(x.Pool)
 		x.Cancel()
@@ -298,7 +298,7 @@ func TestResetClearsEverything(t *testing.T) {
 	f := newFixture(t, onePool(1, ""))
 	x := f.admit()
 	x.RequestID, x.Protocol, x.Streamed, x.RequestBytes, x.ResponseBytes, x.Events = []byte("id"), "HTTP/2", true, 1, 2, 3
-	x.FirstToken, x.LastToken, x.Usage.PromptTokens, x.Busy = 4, 5, 6, true
+	x.FirstToken, x.LastToken, x.Usage.PromptTokens, x.Busy, x.Prompt.Tokens = 4, 5, 6, true, 7
 	complete(x, 503)
 	x.Reset(f.Dispatcher)
 	want := &Exchange{}

@@ -6,8 +6,10 @@
 //
 //	x.Reset(d)                       // x.Started, x.Request and what else is known of the request follow
 //	action, reply := x.Match()       // where does it go? NeedModel: read the model from the body, and ask again
+//	x.Prompt = ...                   // what the body says of its prompt, if x.Pool.WantsPrompt
 //	reply = x.Admit()                // capture an endpoint; this may wait in the pool's queue
 //	... x.FirstByte() ...            // the endpoint answers
+//	... x.Answered() ...             // it has read the prompt: the first byte of its answer's body has come
 //	reply = x.Retry(outcome, again)  // or it does not
 //	x.Finish(outcome)
 //

@@ -29,6 +29,9 @@ type Exchange struct {
 	Pool   *Pool         // the chosen pool
 	Mirror *Pool         // takes a copy of the request; nil if it is not to be mirrored
 
+	// Prompt is what is known of the request's prompt. It is set before Admit where Pool.WantsPrompt, and zero where nothing is known.
+	Prompt openai.Prompt
+
 	// Set by Admit and Retry.
 	Endpoint *Endpoint // the captured endpoint; nil when none is held, but see Finish
 	Attempts int       // attempts so far, the first included
@@ -71,6 +74,7 @@ func (x *Exchange) begin(d *Dispatcher, mirror bool) {
 	}
 	x.Request, x.ClientIP, x.RequestID, x.Protocol, x.Started = route.Request{}, netip.Addr{}, nil, "", 0
 	x.Route, x.Target, x.Pool, x.Mirror, x.Attempts = nil, nil, nil, nil, 0
+	x.Prompt = openai.Prompt{}
 	x.Status, x.Streamed, x.Busy, x.RequestBytes, x.ResponseBytes, x.Events = 0, false, false, 0, 0, 0
 	x.Usage, x.FirstToken, x.LastToken, x.GRPCStatus = openai.Usage{}, 0, 0, -1
 	x.Queued, x.Finished, x.Outcome, x.Refusal = 0, 0, Completed, nil

@@ -57,7 +57,7 @@ func (x *Exchange) release(o Outcome, now int64) {
 		e.failed(failureText(o, a.cause))
 		p.fault(e, o, now) // before the release, which may let in a request that waits
 	}
-	p.release(e, done)
+	p.release(e, &a.waiter.Request, done)
 }
 
 // isBackPressure reports whether a complete answer said that the endpoint has enough to do.
@@ -75,9 +75,9 @@ func failureText(o Outcome, cause error) string {
 	return o.String() + ": " + cause.Error()
 }
 
-// release ends the use of an endpoint that was captured.
-func (p *Pool) release(e *Endpoint, d balancer.Done) {
-	p.balancer.Release(e.Balancer, d)
+// release ends the use of an endpoint that was captured for r.
+func (p *Pool) release(e *Endpoint, r *balancer.Request, d balancer.Done) {
+	p.balancer.Release(e.Balancer, r, d)
 	e.ended.Add(1)
 	if e.State() == Draining && e.isIdle() {
 		p.reap()
@@ -85,6 +85,6 @@ func (p *Pool) release(e *Endpoint, d balancer.Done) {
 }
 
 // handBack releases an endpoint that was granted to a request that no longer wants it.
-func (p *Pool) handBack(b *balancer.Endpoint, now int64) {
-	p.balancer.Release(b, balancer.Done{Now: now, Started: now})
+func (p *Pool) handBack(b *balancer.Endpoint, r *balancer.Request, now int64) {
+	p.balancer.Release(b, r, balancer.Done{Now: now, Started: now})
 }

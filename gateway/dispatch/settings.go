@@ -18,6 +18,8 @@ type settings struct {
 	replies        poolReplies
 	// session reads the session's key from requests; nil where the policy knows no sessions.
 	session *route.Route
+	// readsPrompts says that the policy looks at prompts.
+	readsPrompts bool
 	// ejector is nil where ejection is off. It is the former settings' unless what it goes by has changed.
 	ejector Ejector
 	// static are the endpoints that the configuration lists.
@@ -38,7 +40,7 @@ func newSettings(name string, c *config.Pool, timeouts *config.Timeouts) (*setti
 	}
 	s := &settings{
 		config: *c, connectTimeout: timeouts.Connect.Std(), tls: tls, static: static,
-		replies: newPoolReplies(name, c.Queue),
+		replies: newPoolReplies(name, c.Queue), readsPrompts: balancer.ReadsPrompts(c.Balance),
 	}
 	if k := c.Session; k != nil {
 		key := &route.Key{Header: strings.ToLower(k.Header), Cookie: k.Cookie, ClientIP: k.ClientIP}

@@ -19,7 +19,8 @@ type stress struct {
 const stressQueue = 8
 
 func stressConfig(withQwen bool, limit, timeoutMillis int) string {
-	settings := fmt.Sprintf("maxInFlight: %d\nqueue: {size: %d, timeout: %dms}\n", limit, stressQueue, timeoutMillis) +
+	policy := []string{"least-outstanding", "least-tokens", "prefix"}[limit%3]
+	settings := fmt.Sprintf("balance: %s\nmaxInFlight: %d\nqueue: {size: %d, timeout: %dms}\n", policy, limit, stressQueue, timeoutMillis) +
 		"eject: {consecutiveFailures: 2, baseTime: 2ms, maxTime: 2ms, maxPercent: 50}\nretry: {attempts: 2, budgetPercent: 100}\n"
 	text := onePool(4, settings)
 	if withQwen {
@@ -35,6 +36,7 @@ func (s *stress) request(x *Exchange, r *rand.Rand) {
 	if action, _ := x.Match(); action != Forward {
 		panic("not forwarded")
 	}
+	x.Prompt = prompt(r.Int64N(5000), r.Uint64N(3))
 	if r.IntN(4) == 0 {
 		var leaving sync.WaitGroup
 		leaving.Go(x.Cancel)
@@ -48,6 +50,9 @@ func (s *stress) request(x *Exchange, r *rand.Rand) {
 			time.Sleep(time.Duration(r.IntN(300)) * time.Microsecond)
 		}
 		up.sent()
+		if r.IntN(2) == 0 {
+			x.Answered()
+		}
 		s.admitted.Add(1)
 		if n := s.Pool("llama").QueueLen(); n > stressQueue {
 			s.t.Errorf("%d requests wait; the queue's size is %d", n, stressQueue)
@@ -160,6 +165,9 @@ func (s *stress) checkQuiet() {
 			s.t.Errorf("pool %s: %d queued, %d in flight; want none", p.Name, p.QueueLen(), p.InFlight())
 		}
 		for _, e := range p.Endpoints() {
+			if n := e.Balancer.PromptTokens(); n != 0 {
+				s.t.Errorf("%s has %d prompt tokens outstanding; want none", e.Address, n)
+			}
 			if e.State() == Draining || e.InFlight() != 0 || !e.isIdle() {
 				s.t.Errorf("%s is %s with %d in flight, %d begun and %d ended", e.Address, e.State(), e.InFlight(), e.begun.Load(), e.ended.Load())
 			}

@@ -35,7 +35,7 @@ func (x *Exchange) stay(now int64) (*balancer.Endpoint, *Reply) {
 	case !a.left.Load():
 		return e, nil
 	case e != nil:
-		p.handBack(e, woken)
+		p.handBack(e, &a.waiter.Request, woken)
 	}
 	return nil, ClientLeft
 }

@@ -1,0 +1,64 @@
+package balancer
+
+// Request is what a pick may look at. It is passed by pointer and reused by the caller, who keeps it, unchanged, until what was acquired
+// with it is released.
+type Request struct {
+	// Now is the time of the pick in monotonic ns. While a request is queued the Balancer moves it forward.
+	Now int64
+	// Rand is a random number, fresh for every pick. The Balancer replaces it when it must pick again.
+	Rand uint64
+	// Session is a hash of what identifies the request's session, such as HashString of a header. It counts only if
+	// SessionSet.
+	Session    uint64
+	SessionSet bool
+	// Tried lists the endpoints on which this request already failed, a few at most. They are avoided unless no other endpoint
+	// has room.
+	Tried []*Endpoint
+	// Tokens is an estimate of the prompt's tokens; 0 where it is not known. Where it is set, they count on the endpoint that is
+	// acquired until Answered or Release.
+	Tokens int64
+	// Keys are hashes of the prompt's beginning, each of a longer one, KeyCount of them: requests with the same key can use the same
+	// cached prefix. The first is to be long enough to tell conversations apart.
+	Keys     [PrefixKeys]uint64
+	KeyCount int
+
+	// charged is what the request owes, and to whom. It belongs to the Balancer while the request is acquired.
+	charged   int64
+	chargedTo *Endpoint
+}
+
+// PrefixKeys is the most keys of a request.
+const PrefixKeys = 8
+
+// mostTokens is what a prompt counts at most, so that no estimate can make a sum overflow; no model reads a millionth of it.
+const mostTokens = 1 << 40
+
+// charge counts r's prompt tokens on e, until settle.
+func (r *Request) charge(e *Endpoint) {
+	if r.chargedTo != nil {
+		panic("BUG: a request that was not released was acquired again, on endpoint " + e.Name)
+	}
+	if r.Tokens > 0 {
+		r.charged, r.chargedTo = min(r.Tokens, mostTokens), e
+		e.tokens.Add(r.charged)
+	}
+}
+
+// settle takes back what charge counted, if it has not been.
+func (r *Request) settle() {
+	if e := r.chargedTo; e != nil {
+		e.tokens.Add(-r.charged)
+		r.charged, r.chargedTo = 0, nil
+	}
+}
+
+func (r *Request) tried(e *Endpoint) bool { return contains(r.Tried, e) }
+
+func contains(few []*Endpoint, e *Endpoint) bool {
+	for _, f := range few {
+		if f == e {
+			return true
+		}
+	}
+	return false
+}
