@@ -87,7 +87,6 @@ type bareConn struct {
 	in   []byte
 	n    int // bytes of in
 	out  []byte
-	open int // streams that have begun and have not ended
 }
 
 // opening is what a peer says first: that windows do not matter.
