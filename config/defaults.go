@@ -85,6 +85,9 @@ var DefaultProbe = Probe{
 	UnhealthyAfter: 2,
 }
 
+// DefaultMetrics polls gently: making its page costs a model server milliseconds, and readings only correct what a gateway knows by itself.
+var DefaultMetrics = Metrics{Scheme: "auto", Interval: 2 * second, Timeout: second}
+
 // DefaultEject ejects an endpoint after three failures in a row, and never more than half of a pool.
 var DefaultEject = Eject{ConsecutiveFailures: 3, BaseTime: 5 * second, MaxTime: 60 * second, MaxPercent: 50}
 
@@ -101,5 +104,6 @@ var defaults = map[reflect.Type]reflect.Value{
 	reflect.TypeFor[Pool]():        reflect.ValueOf(DefaultPool),
 	reflect.TypeFor[Service]():     reflect.ValueOf(DefaultService),
 	reflect.TypeFor[Probe]():       reflect.ValueOf(DefaultProbe),
+	reflect.TypeFor[Metrics]():     reflect.ValueOf(DefaultMetrics),
 	reflect.TypeFor[Mirror]():      reflect.ValueOf(DefaultMirror),
 }

@@ -46,6 +46,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
+	completeMetrics(c)
 	return c, nil
 }
 

@@ -7,8 +7,11 @@ type Pool struct {
 	Endpoints []string `yaml:"endpoints"`
 	// Service names a Kubernetes Service whose EndpointSlices are watched.
 	Service *Service `yaml:"service"`
-	// Engine names the model server, and so the metrics that are polled.
-	Engine string `yaml:"engine" enum:"vllm,sglang,triton,tensorrt-llm,tgi,none"`
+	// Engine names the model server, and so the metrics that are polled; dcgm polls NVIDIA's exporter of a GPU's metrics instead, for
+	// display, and none nothing.
+	Engine string `yaml:"engine" enum:"vllm,sglang,triton,tensorrt-llm,tgi,dcgm,none"`
+	// Metrics says where and how often the engine's metrics are polled; without it as the engine's defaults say.
+	Metrics *Metrics `yaml:"metrics"`
 	// Balance names the policy that picks an endpoint. Two of them look at the prompts of requests to OpenAI's API: least-tokens spreads
 	// their lengths, and prefix sends those that begin alike to the same endpoint, within a bound on its load. Where a prompt is not
 	// known both go by requests in flight.

@@ -10,7 +10,7 @@ import (
 const quickPool = "default"
 
 // Quick builds and validates the configuration of a gateway without a file: one pool, named default, of the backends or of the
-// Service, exactly one of which is given. Nothing is probed. An empty listen, admin, balance or engine is its default. The error is
+// Service, exactly one of which is given. Nothing is probed, and only the metrics of an engine that is named are polled. An empty listen, admin, balance or engine is its default. The error is
 // Errors, whose fields are the flags of penstock serve.
 func Quick(listen, admin string, backends []string, service *Service, balance, engine string) (*Config, error) {
 	pool := DefaultPool
@@ -28,6 +28,7 @@ func Quick(listen, admin string, backends []string, service *Service, balance, e
 	if err := quickErrors(&c, &pool); err != nil {
 		return nil, err
 	}
+	completeMetrics(&c)
 	return &c, nil
 }
 

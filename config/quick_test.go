@@ -57,7 +57,7 @@ func TestQuickErrors(t *testing.T) {
 		{backends: ok, balance: "auto",
 			want: `--balance: "auto" is not known; want one of least-outstanding, power-of-two, round-robin, random, peak-ewma, session, least-tokens, prefix`},
 		{backends: ok, engine: "vlm",
-			want: `--engine: "vlm" is not known; did you mean vllm? want one of vllm, sglang, triton, tensorrt-llm, tgi, none`},
+			want: `--engine: "vlm" is not known; did you mean vllm? want one of vllm, sglang, triton, tensorrt-llm, tgi, dcgm, none`},
 		{backends: ok, listen: "8000", want: `--listen: "8000" is not an address; write ":8000"`},
 		{backends: ok, listen: ":8001",
 			want: `--admin: ":8001" takes the same port as listen, ":8001"; want a port of its own, such as :8002`},

@@ -20,6 +20,9 @@ func (r *report) pool(p *Pool, path string) {
 		r.service(p.Service, service)
 	}
 	r.sessionPolicy(p, path)
+	if p.Metrics != nil {
+		r.metrics(p, path)
+	}
 	if p.Probe != nil {
 		r.probe(p.Probe, under(path, "probe"))
 	}
@@ -112,6 +115,20 @@ func (r *report) probe(p *Probe, path string) {
 	if interval, timeout := under(path, "interval"), under(path, "timeout"); p.Timeout > p.Interval {
 		r.field(timeout, fmt.Sprintf("is %s, more than interval, %s", p.Timeout, p.Interval),
 			"want at most interval, so that probes do not overlap", interval, timeout)
+	}
+}
+
+// metrics checks how a pool's metrics are polled; path is the pool's.
+func (r *report) metrics(p *Pool, path string) {
+	m, engine, path := p.Metrics, under(path, "engine"), under(path, "metrics")
+	if p.Engine == "none" {
+		r.field(path, "has no meaning for engine: none", "leave it out, or say which engine it is", engine)
+	}
+	if m.Path != "" {
+		r.requestPath(m.Path, under(path, "path"))
+	}
+	if interval, timeout := under(path, "interval"), under(path, "timeout"); m.Timeout >= m.Interval {
+		r.field(timeout, fmt.Sprintf("is %s, not less than interval, %s", m.Timeout, m.Interval), "want less than interval", interval, timeout)
 	}
 }
 

@@ -9,7 +9,7 @@ func (s *Server) instantPage(path string) (status int, contentType string, body 
 		return http.StatusOK, "text/plain", nil
 	case "/v1/models":
 		return http.StatusOK, "application/json", modelList(s.options.Models, maxContextTokens)
-	case "/metrics":
+	case "/metrics", "/prometheus/metrics":
 		return http.StatusOK, expositionType, s.exposition()
 	case "/mock/state":
 		return http.StatusOK, "application/json", mustJSON(s.State())

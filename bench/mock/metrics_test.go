@@ -106,3 +106,15 @@ func TestVLLMCounters(t *testing.T) {
 		t.Errorf("no cache_config_info in %v", values)
 	}
 }
+
+// TestMetricsAtBothPaths asks where TensorRT-LLM has its metrics too, of a replica with an engine and of one without.
+func TestMetricsAtBothPaths(t *testing.T) {
+	for _, instant := range []bool{false, true} {
+		f := start(t, Options{Engine: "tensorrt-llm", Instant: instant})
+		for _, path := range []string{"/metrics", "/prometheus/metrics"} {
+			if status, _, body := f.do("GET", path, ""); status != http.StatusOK || !strings.Contains(body, "\ntrtllm_num_requests_waiting{") {
+				t.Errorf("instant %v, %s: status %d, %s", instant, path, status, body)
+			}
+		}
+	}
+}

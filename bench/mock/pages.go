@@ -23,6 +23,7 @@ func (s *Server) routes() http.Handler {
 	m.HandleFunc("GET /v1/models", s.models)
 	m.HandleFunc("GET /health", s.health)
 	m.HandleFunc("GET /metrics", s.metrics)
+	m.HandleFunc("GET /prometheus/metrics", s.metrics) // where TensorRT-LLM has them
 	m.HandleFunc("GET /v2", s.serverMetadata)
 	m.HandleFunc("GET /v2/health/live", s.live)
 	m.HandleFunc("GET /v2/health/ready", s.health)

@@ -7,7 +7,7 @@
 //
 //	POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/embeddings
 //	POST /tokenize, /v2/models/NAME/infer
-//	GET  /v1/models, /health, /metrics, /v2, /v2/health/live, /v2/health/ready, /v2/models/NAME, /v2/models/NAME/ready
+//	GET  /v1/models, /health, /metrics and /prometheus/metrics (the same), /v2, /v2/health/live, /v2/health/ready, /v2/models/NAME, /v2/models/NAME/ready
 //	GET  /mock/state, /mock/faults; POST /mock/faults
 //	gRPC inference.GRPCInferenceService: ModelInfer, ModelStreamInfer, ServerLive, ServerReady, ModelReady, ServerMetadata, ModelMetadata
 //	gRPC tensorflow.serving.PredictionService: Predict, GetModelMetadata
