@@ -59,6 +59,7 @@ type Gateway struct {
 	mirrors    *bridge.Mirrors
 	models     *modelLister
 	probes     *probes
+	polls      *polls
 	sources    *sources
 	health     *health.Service // what clients of the traffic port may ask over gRPC
 
@@ -104,7 +105,8 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 		Logger:     g.logger,
 	})
 	g.probes = &probes{dispatcher: g.dispatcher}
-	g.sources = &sources{dispatcher: g.dispatcher, probes: g.probes, logger: g.logger}
+	g.polls = &polls{dispatcher: g.dispatcher, logger: g.logger}
+	g.sources = &sources{dispatcher: g.dispatcher, probes: g.probes, polls: g.polls, logger: g.logger}
 	if err := g.startEngines(cfg); err != nil {
 		g.Close()
 		return nil, err
@@ -239,6 +241,7 @@ func (g *Gateway) Close() {
 	g.opening.close()
 	g.sources.close()
 	g.probes.close()
+	g.polls.close()
 	g.models.close()
 	if g.mirrors != nil {
 		g.mirrors.Close()

@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/penstock/penstock/balancer"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
@@ -23,6 +26,11 @@ var (
 	endpointFailuresDesc     = poolDesc("endpoint_failures_total", "Attempts that failed by the endpoint's fault: no connection, a reset, a broken answer or none in time.", "endpoint")
 	endpointBackPressureDesc = poolDesc("endpoint_back_pressure_total", "Answers of the endpoint with status 429 or 503.", "endpoint")
 	endpointEjectionsDesc    = poolDesc("endpoint_ejections_total", "How often the endpoint was taken out of the pick after failures.", "endpoint")
+
+	endpointWaitingDesc   = poolDesc("endpoint_waiting_requests", "Requests of all clients that wait in the endpoint, as it said when it was last read.", "endpoint")
+	endpointRunningDesc   = poolDesc("endpoint_running_requests", "Requests of all clients that run in the endpoint, as it said when it was last read.", "endpoint")
+	endpointKVCacheDesc   = poolDesc("endpoint_kv_cache_utilization", "Share of the endpoint's KV cache in use, 0 to 1, as it said when it was last read.", "endpoint")
+	endpointSignalAgeDesc = poolDesc("endpoint_signal_age_seconds", "Time since the oldest of what the endpoint says of its load was read; it grows while the endpoint cannot be read.", "endpoint")
 )
 
 func poolDesc(name, help string, more ...string) *prometheus.Desc {
@@ -34,6 +42,7 @@ func (poolCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		queueDepthDesc, inFlightDesc, outstandingDesc, endpointsDesc, retriesDeniedDesc,
 		endpointInFlightDesc, endpointRequestsDesc, endpointMirroredDesc, endpointFailuresDesc, endpointBackPressureDesc, endpointEjectionsDesc,
+		endpointWaitingDesc, endpointRunningDesc, endpointKVCacheDesc, endpointSignalAgeDesc,
 	} {
 		ch <- d
 	}
@@ -74,9 +83,28 @@ func collectEndpoint(p *dispatch.Pool, e *dispatch.Endpoint, ch chan<- prometheu
 	ch <- constant(endpointFailuresDesc, prometheus.CounterValue, faults(e), p.Name, e.Address)
 	ch <- constant(endpointBackPressureDesc, prometheus.CounterValue, e.BackPressure(), p.Name, e.Address)
 	ch <- constant(endpointEjectionsDesc, prometheus.CounterValue, e.Ejections(), p.Name, e.Address)
+	if s := e.Signals(); s != nil {
+		collectSignals(p, e, s, ch)
+	}
 }
 
-func constant[N int | int64](d *prometheus.Desc, kind prometheus.ValueType, v N, labels ...string) prometheus.Metric {
+// collectSignals sends what the endpoint said of its load, and nothing of what it never said.
+func collectSignals(p *dispatch.Pool, e *dispatch.Endpoint, s *balancer.Signals, ch chan<- prometheus.Metric) {
+	for _, m := range [...]struct {
+		desc    *prometheus.Desc
+		reading balancer.Reading
+	}{{endpointWaitingDesc, s.Waiting}, {endpointRunningDesc, s.Running}, {endpointKVCacheDesc, s.KVCache}} {
+		if m.reading.Known() {
+			ch <- constant(m.desc, prometheus.GaugeValue, m.reading.Value, p.Name, e.Address)
+		}
+	}
+	if oldest := s.Oldest(); oldest.Known() {
+		age := time.Duration(oldest.Age(dispatch.Now()))
+		ch <- constant(endpointSignalAgeDesc, prometheus.GaugeValue, age.Seconds(), p.Name, e.Address)
+	}
+}
+
+func constant[N int | int64 | float64](d *prometheus.Desc, kind prometheus.ValueType, v N, labels ...string) prometheus.Metric {
 	return prometheus.MustNewConstMetric(d, kind, float64(v), labels...)
 }
 

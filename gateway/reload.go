@@ -54,6 +54,7 @@ func (g *Gateway) apply(c *config.Config) error {
 	g.useCertificates(certificates)
 	g.config.Store(c)
 	g.probes.update()
+	g.polls.update()
 	g.sources.set(found)
 	g.metrics.generation.Set(float64(g.generation.Add(1)))
 	g.metrics.reloadSuccess.SetToCurrentTime()

@@ -13,6 +13,7 @@ import (
 type sources struct {
 	dispatcher *dispatch.Dispatcher
 	probes     *probes
+	polls      *polls
 	logger     *slog.Logger
 	stop       context.CancelFunc
 	running    sync.WaitGroup
@@ -38,6 +39,7 @@ func (s *sources) apply(set discovery.Set) {
 		return
 	}
 	s.probes.update()
+	s.polls.update()
 }
 
 func (s *sources) close() {

@@ -41,6 +41,8 @@ type EndpointDescription struct {
 	BackPressure int64    `json:"backPressure"`
 	Ejections    int64    `json:"ejections"`
 	LastFailure  *Failure `json:"lastFailure,omitempty"`
+	// Load is what the endpoint says of itself; absent where nothing was read.
+	Load *LoadDescription `json:"load,omitempty"`
 }
 
 // Describe returns the pool as it is now.
@@ -61,19 +63,20 @@ func (p *Pool) Describe() PoolDescription {
 	defer p.mu.Unlock()
 	for _, list := range [][]*Endpoint{p.endpoints, p.draining} {
 		for _, e := range list {
-			d.Endpoints = append(d.Endpoints, e.describe(weights[e.Balancer]))
+			d.Endpoints = append(d.Endpoints, e.describe(weights[e.Balancer], now))
 		}
 	}
 	return d
 }
 
 // describe returns the endpoint as it is. The pool's lock is held.
-func (e *Endpoint) describe(weight float64) EndpointDescription {
+func (e *Endpoint) describe(weight float64, now int64) EndpointDescription {
 	return EndpointDescription{
 		Address: e.Address, Scheme: e.Config.Scheme, State: e.State().String(), Cause: e.unhealthy,
 		Weight: weight, InFlight: e.InFlight(), Requests: e.Requests(), Mirrored: e.Mirrored(),
 		Failures: e.failureCounts(), FailuresInRow: e.Balancer.Failures.Load(),
 		BackPressure: e.BackPressure(), Ejections: e.Ejections(), LastFailure: e.LastFailure(),
+		Load: describeLoad(e.Signals(), now),
 	}
 }
 

@@ -91,6 +91,9 @@ func (e *Endpoint) BackPressure() int64 { return e.backPressure.Load() }
 // Ejections is how often the endpoint was ejected.
 func (e *Endpoint) Ejections() int64 { return e.ejections.Load() }
 
+// Signals is what the endpoint last said of its own load; nil if nothing was read of it.
+func (e *Endpoint) Signals() *balancer.Signals { return e.Balancer.Signals() }
+
 // LastFailure is the last failure, be it of a request or of a probe; nil if there was none.
 func (e *Endpoint) LastFailure() *Failure { return e.lastFailure.Load() }
 
