@@ -117,6 +117,7 @@ func (b *bridged) Write(p []byte) error {
 	x.ResponseBytes += int64(len(p))
 	if x.FirstToken == 0 {
 		x.FirstToken = now
+		x.Answered()
 	}
 	x.LastToken = now
 	c.arm(phaseStream, now, c.times.stream)

@@ -1,6 +1,10 @@
 package http1
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/penstock/penstock/gateway/openai"
+)
 
 // Buffers are held only while bytes are in them: a connection that waits holds none.
 const (
@@ -64,12 +68,13 @@ func (b *buffer) consume(n int) {
 
 // scratch is what a request needs until its response streams: the parsed heads, the head that is being written, and the model's name.
 type scratch struct {
-	req   RequestHead
-	resp  ResponseHead
-	out   []byte // the request's head, on its way to the endpoint
-	down  []byte // heads and answers on their way to the client, which may be while out is still being sent
-	model []byte // the model's name, unescaped
-	plain []byte // the payload of a chunked body in which the model is looked for
+	req    RequestHead
+	resp   ResponseHead
+	out    []byte // the request's head, on its way to the endpoint
+	down   []byte // heads and answers on their way to the client, which may be while out is still being sent
+	model  []byte // the model's name, unescaped
+	plain  []byte // the payload of a chunked body in which the model or the prompt is looked for
+	prompt openai.PromptScan
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}

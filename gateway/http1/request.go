@@ -29,15 +29,17 @@ type request struct {
 	matched   bool  // route and pool are known
 	continued bool  // 100 Continue was sent by the gateway
 	wantModel bool  // the model's name is looked for in the body
-	minor     uint8
-	close     bool // the client's connection is not to be kept
-	head      bool // HEAD: the response has no body
-	expect    bool // the client waits for 100 Continue
-	upgrade   bool // the client asks for a tunnel
-	chunks    ChunkScanner
-	scan      openai.ModelScan
-	aliased   bool // the model's name is replaced
-	hasModel  bool // the scan found a name
+	// wantPrompt says that the body's prompt is being read, prompted that this is done.
+	wantPrompt, prompted bool
+	minor                uint8
+	close                bool // the client's connection is not to be kept
+	head                 bool // HEAD: the response has no body
+	expect               bool // the client waits for 100 Continue
+	upgrade              bool // the client asks for a tunnel
+	chunks               ChunkScanner
+	scan                 openai.ModelScan
+	aliased              bool // the model's name is replaced
+	hasModel             bool // the scan found a name
 }
 
 // request goes on with the request at the front of the buffer as far as the bytes allow.
@@ -55,6 +57,11 @@ func (c *clientConn) request() verdict {
 	}
 	if v := c.advance(); v != goOn {
 		return v
+	}
+	if !q.prompted {
+		if v := c.readPrompt(); v != goOn {
+			return v
+		}
 	}
 	switch {
 	case q.upgrade:
@@ -195,7 +202,7 @@ func (c *clientConn) advance() verdict {
 		if err != nil {
 			return c.refuseBody(err)
 		}
-		if q.wantModel {
+		if q.wantModel || q.wantPrompt {
 			c.sc.plain = append(c.sc.plain, data...)
 		}
 		q.scanned += n
@@ -208,7 +215,7 @@ func (c *clientConn) advance() verdict {
 	return goOn
 }
 
-// payload is the body that has arrived, without framing. For chunked bodies it is there only while the model is wanted.
+// payload is the body that has arrived, without framing. For chunked bodies it is there only while the model or the prompt is wanted.
 func (c *clientConn) payload() []byte {
 	if c.req.length < 0 {
 		return c.sc.plain

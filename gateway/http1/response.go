@@ -212,6 +212,7 @@ func (c *clientConn) relayBody(u *upstreamConn, head []byte) bool {
 	if len(body) > 0 {
 		if c.x.FirstToken == 0 {
 			c.x.FirstToken = now
+			c.x.Answered()
 		}
 		c.x.LastToken = now
 	}

@@ -184,6 +184,9 @@ func (s *stream) route(b *batch) {
 // forward sends the request to an endpoint of its pool.
 func (s *stream) forward(b *batch) {
 	x := &s.x
+	if !s.readPrompt(b) {
+		return
+	}
 	if s.hasModel && x.Target.Model != "" && x.Target.Model != string(x.Request.Model) {
 		if !s.replaceModel(b) {
 			return

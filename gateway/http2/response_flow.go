@@ -226,6 +226,7 @@ func (s *stream) noteBody(p []byte, now int64) {
 	s.answered += int64(len(p))
 	if x.FirstToken == 0 {
 		x.FirstToken = now
+		x.Answered()
 	}
 	x.LastToken = now
 	switch {

@@ -41,7 +41,9 @@ type stream struct {
 
 	up, down lane
 
-	service  string // of a call
+	prompt   *openai.PromptScan // nil while the prompt is not being read
+	prompted bool               // the prompt was read, or is of no interest
+	service  string             // of a call
 	method   string
 	rename   *renamer // replaces the model's name; nil where it stays
 	model    grpc.ModelScan
@@ -117,6 +119,7 @@ func (s *stream) begin(b *batch, id uint32, end bool) {
 	c.mu.Lock()
 	s.down.window = c.firstWindow
 	c.mu.Unlock()
+	s.prompt, s.prompted = nil, false
 	s.scanning, s.hasModel, s.grown, s.rename = false, false, 0, nil
 	s.body, s.copied = 0, nil
 	s.replay.begin(s.head.length)
