@@ -12,6 +12,12 @@ func prefixRequest(key int) *Request {
 	return &Request{Keys: [PrefixKeys]uint64{uint64(key)}, KeyCount: 1, Tokens: 1000, Rand: nextRandom(uint64(key))}
 }
 
+// ownerOf returns the owner of the prefix of that number.
+func ownerOf(s *Snapshot, key int) *Endpoint {
+	i, _ := s.highest(mix(uint64(key)), 0)
+	return s.endpoints[i]
+}
+
 func prefixPick(s *Snapshot, key int) *Endpoint { return prefix{}.Pick(s, prefixRequest(key)) }
 
 // Keys numbered 0, 1, 2 and so on, the worst of hashes, spread evenly all the same.
@@ -19,17 +25,11 @@ func TestPrefixesSpreadEvenly(t *testing.T) {
 	for _, n := range []int{2, 8, 50} {
 		eps := pool(n)
 		s := NewSnapshot(eps, Options{})
-		firsts, seconds := make(map[*Endpoint]int), make(map[*Endpoint]int)
+		counts := make(map[*Endpoint]int)
 		for i := range prefixes {
-			first, second, _ := s.owners(mix(uint64(i)), 0)
-			if first == second {
-				t.Fatalf("of %d endpoints, one owns prefix %d twice", n, i)
-			}
-			firsts[eps[first]]++
-			seconds[eps[second]]++
+			counts[prefixPick(s, i)]++
 		}
-		wantShares(t, eps, firsts, equalShares(n))
-		wantShares(t, eps, seconds, equalShares(n))
+		wantShares(t, eps, counts, equalShares(n))
 	}
 }
 
@@ -53,10 +53,8 @@ func TestPrefixIgnoresTheOrderOfEndpoints(t *testing.T) {
 	slices.Reverse(b)
 	sa, sb := NewSnapshot(a, Options{}), NewSnapshot(b, Options{})
 	for i := range 1000 {
-		fa, na, _ := sa.owners(mix(uint64(i)), 0)
-		fb, nb, _ := sb.owners(mix(uint64(i)), 0)
-		if a[fa].Name != b[fb].Name || a[na].Name != b[nb].Name {
-			t.Fatalf("prefix %d belongs to %s and %s here and to %s and %s there", i, a[fa].Name, a[na].Name, b[fb].Name, b[nb].Name)
+		if ea, eb := prefixPick(sa, i), prefixPick(sb, i); ea.Name != eb.Name {
+			t.Fatalf("prefix %d goes to %s here and to %s there", i, ea.Name, eb.Name)
 		}
 	}
 }
@@ -67,15 +65,14 @@ func TestOwnersAreStable(t *testing.T) {
 	s := NewSnapshot(eps, Options{})
 	var got []int
 	for i := range 8 {
-		first, second, _ := s.owners(mix(uint64(i)), 0)
-		got = append(got, first, second)
+		got = append(got, slices.Index(eps, prefixPick(s, i)))
 	}
-	if want := []int{6, 9, 4, 0, 3, 5, 3, 6, 5, 0, 6, 9, 4, 7, 0, 7}; !slices.Equal(got, want) {
+	if want := []int{6, 4, 3, 3, 5, 6, 4, 0}; !slices.Equal(got, want) {
 		t.Errorf("the owners are %v, want %v", got, want)
 	}
 }
 
-// A removed endpoint's prefixes go to their second owners, evenly over the others, and no other moves. Read backwards: an added endpoint
+// A removed endpoint's prefixes move, evenly over the others, and no other does. Read backwards: an added endpoint
 // takes its prefixes from all others evenly, and moves nobody else.
 func TestRemovedEndpointMovesOnlyItsPrefixes(t *testing.T) {
 	for _, weights := range []string{"equal", "capacities", "slow start"} {
@@ -97,15 +94,11 @@ func TestRemovedEndpointMovesOnlyItsPrefixes(t *testing.T) {
 		before, after := NewSnapshot(eps, Options{}), NewSnapshot(without, Options{})
 		moved := make(map[*Endpoint]int)
 		for i := range prefixes {
-			first, second, _ := before.owners(mix(uint64(i)), 0)
-			now := prefixPick(after, i)
-			switch {
-			case eps[first] != eps[4] && now != eps[first]:
-				t.Fatalf("%s: prefix %d moved from %s to %s, which stayed both", weights, i, eps[first].Name, now.Name)
-			case eps[first] == eps[4] && now != eps[second]:
-				t.Fatalf("%s: prefix %d went to %s, not to its second owner, %s", weights, i, now.Name, eps[second].Name)
-			case eps[first] == eps[4]:
-				moved[now]++
+			old, new := prefixPick(before, i), prefixPick(after, i)
+			if old == eps[4] {
+				moved[new]++
+			} else if old != new {
+				t.Fatalf("%s: prefix %d moved from %s to %s, which stayed both", weights, i, old.Name, new.Name)
 			}
 		}
 		wantShares(t, without, moved, slices.Delete(slices.Clone(shares), 4, 5))
@@ -162,45 +155,42 @@ func TestHotPrefixIsBounded(t *testing.T) {
 	}
 }
 
-// Within the bound, a hot prefix stays with its owners: they have what they may have.
-func TestHotPrefixFillsItsOwners(t *testing.T) {
+// Within the bound, a hot prefix stays with its owner, which has what it may have.
+func TestHotPrefixFillsItsOwner(t *testing.T) {
 	eps := pool(8)
 	s := NewSnapshot(eps, Options{})
-	first, second, _ := s.owners(mix(7), 0)
+	owner := ownerOf(s, 7)
 	flood(t, eps, 60, func(i int) *Request { return prefixRequest(7) }, func(*Endpoint, int64, int64, int64, int64) {})
 	// 480 requests: an owner may have 1.25 * 60 + 8 = 83, or in tokens 1.25 * 60,000 + 8,192, which is about as many.
-	for _, owner := range []*Endpoint{eps[first], eps[second]} {
-		if n := owner.InFlight(); n < 80 || n > 84 {
-			t.Errorf("an owner has %d requests in flight, want the 83 that it may have", n)
-		}
+	if n := owner.InFlight(); n < 80 || n > 84 {
+		t.Errorf("the owner has %d requests in flight, want the 83 that it may have", n)
 	}
-	for i, e := range eps {
-		if n := e.InFlight(); i != first && i != second && (n < 50 || n > 55) {
-			t.Errorf("another endpoint has %d requests in flight, want what is left, 52", n)
+	for _, e := range eps {
+		if n := e.InFlight(); e != owner && (n < 55 || n > 58) {
+			t.Errorf("another endpoint has %d requests in flight, want its part of what is left, 57", n)
 		}
 	}
 }
 
-// A quiet pool sends a prefix to its first owner, even if that alone is busy.
+// A quiet pool sends a prefix to its owner even if that alone is busy, within the slack.
 func TestQuietPoolKeepsPrefixes(t *testing.T) {
 	eps := pool(8)
 	s := NewSnapshot(eps, Options{})
 	for i := range 100 {
-		first, second, _ := s.owners(mix(uint64(i)), 0)
-		owner := eps[first]
+		owner := ownerOf(s, i)
 		owner.inFlight.Store(slackRequests)
 		owner.tokens.Store(slackTokens)
 		if got := prefixPick(s, i); got != owner {
 			t.Fatalf("prefix %d went to %s, want its owner, which has no more than the slack", i, got.Name)
 		}
 		owner.tokens.Store(2 * slackTokens)
-		if got := prefixPick(s, i); got != eps[second] {
-			t.Fatalf("prefix %d went to %s, want its second owner, as the first is overloaded", i, got.Name)
+		if prefixPick(s, i) == owner {
+			t.Fatalf("prefix %d went to its owner, which has too many tokens", i)
 		}
 		owner.tokens.Store(0)
 		owner.inFlight.Store(2 * slackRequests)
-		if got := prefixPick(s, i); got != eps[second] {
-			t.Fatalf("prefix %d went to %s, want its second owner, as the first has too many requests", i, got.Name)
+		if prefixPick(s, i) == owner {
+			t.Fatalf("prefix %d went to its owner, which has too many requests", i)
 		}
 		owner.inFlight.Store(0)
 	}
@@ -210,16 +200,15 @@ func TestQuietPoolKeepsPrefixes(t *testing.T) {
 func TestHotPrefixIsDividedByWhatFollows(t *testing.T) {
 	eps := pool(16)
 	s := NewSnapshot(eps, Options{})
-	first, second, _ := s.owners(mix(7), 0)
-	eps[first].tokens.Store(100_000)
-	eps[second].tokens.Store(100_000)
+	owner := ownerOf(s, 7)
+	owner.tokens.Store(100_000)
 	counts := make(map[*Endpoint]int)
 	for i := range 4000 {
 		r := prefixRequest(7)
 		r.KeyCount = PrefixKeys
 		r.Keys[PrefixKeys-1] = uint64(i)
-		if a, b, _ := s.owners(mix(uint64(i)), 0); (a == first || a == second) && (b == first || b == second) {
-			continue // all its owners are overloaded
+		if ownerOf(s, i) == owner {
+			continue // both its owners are the same
 		}
 		e := prefix{}.Pick(s, r)
 		counts[e]++
@@ -228,9 +217,9 @@ func TestHotPrefixIsDividedByWhatFollows(t *testing.T) {
 			t.Fatalf("a conversation went to %s and then to %s", e.Name, again.Name)
 		}
 	}
-	others := slices.DeleteFunc(slices.Clone(eps), func(e *Endpoint) bool { return e == eps[first] || e == eps[second] })
-	if counts[eps[first]]+counts[eps[second]] != 0 {
-		t.Error("overloaded owners were picked")
+	others := slices.DeleteFunc(slices.Clone(eps), func(e *Endpoint) bool { return e == owner })
+	if counts[owner] != 0 {
+		t.Error("the overloaded owner was picked")
 	}
 	wantShares(t, others, counts, equalShares(len(others)))
 }
@@ -240,18 +229,18 @@ func TestPrefixPassesOverFullOwners(t *testing.T) {
 	eps := pool(8)
 	s := NewSnapshot(eps, Options{MaxInFlight: 1})
 	for i := range 200 {
-		first, second, _ := s.owners(mix(uint64(i)), 0)
-		eps[first].inFlight.Store(1)
-		if got := prefixPick(s, i); got != eps[second] {
-			t.Fatalf("prefix %d, whose owner is full, went to %s, want its second owner", i, got.Name)
+		owner := ownerOf(s, i)
+		owner.inFlight.Store(1)
+		if prefixPick(s, i) == owner {
+			t.Fatalf("prefix %d went to its owner, which is full", i)
 		}
-		eps[first].inFlight.Store(0)
+		owner.inFlight.Store(0)
 		r := prefixRequest(i)
-		r.Tried = []*Endpoint{eps[first], eps[second]}
-		if got := (prefix{}).Pick(s, r); got == eps[first] || got == eps[second] {
-			t.Fatalf("prefix %d went to %s again, which had failed", i, got.Name)
+		r.Tried = []*Endpoint{owner}
+		if (prefix{}).Pick(s, r) == owner {
+			t.Fatalf("prefix %d went to its owner again, which had failed", i)
 		}
-		if got := prefixPick(s, i); got != eps[first] {
+		if prefixPick(s, i) != owner {
 			t.Fatalf("prefix %d did not come back to its owner", i)
 		}
 	}
