@@ -139,11 +139,12 @@ func newEngine(own ...series) *engine {
 // Engines returns the names of the model servers whose metrics are known, sorted.
 func Engines() []string { return slices.Sorted(maps.Keys(engines)) }
 
-// names lists the series that say how busy an endpoint is, for messages.
+// names lists, for messages, the series that say how busy an endpoint is; those of GPUs where the engine has no others.
 func (e *engine) names() string {
 	var all []string
 	for _, s := range e.series {
-		if (s.signal == waiting || s.signal == running || s.signal == kvCache || len(e.series) == len(gpus)) && !slices.Contains(all, s.name) {
+		telling := s.signal == waiting || s.signal == running || s.signal == kvCache || len(e.series) == len(gpus)
+		if telling && !slices.Contains(all, s.name) {
 			all = append(all, s.name)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 // of which the labels and the timestamp may be absent. Blanks may stand between all parts. In newer pages a name may also stand in quotes
 // as the first thing between the braces. What is no sample is passed over.
 
-// cutName returns the name of the sample that a line holds and what follows it; an empty name if it holds none, or one in quotes that
-// no server has.
+// cutName returns the name of the sample that a line holds, and what follows it; an empty name if it holds no sample. It may write into
+// the line.
 func cutName(line []byte) (name, rest []byte) {
 	line = skipBlanks(line)
 	for i, c := range line {

@@ -45,7 +45,7 @@ type Scraper struct {
 	config       Config
 	engine       *engine
 	notify       Notify
-	newTransport func(Target, time.Duration) http.RoundTripper
+	newTransport func(Target, *Config) http.RoundTripper
 	polled       func(*balancer.Endpoint, error) // observes polls in tests; may be nil
 	slots        chan struct{}
 
@@ -165,7 +165,7 @@ func (s *Scraper) Close() {
 
 // run polls p's target until ctx ends.
 func (s *Scraper) run(ctx context.Context, p *poll, delay time.Duration) {
-	p.transport = s.newTransport(p.target, s.config.Interval)
+	p.transport = s.newTransport(p.target, &s.config)
 	if c, ok := p.transport.(interface{ CloseIdleConnections() }); ok {
 		defer c.CloseIdleConnections()
 	}

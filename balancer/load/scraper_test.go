@@ -105,7 +105,7 @@ func page(text string) *http.Response {
 func answered(t *testing.T, c Config, f transport) *rig {
 	t.Helper()
 	r := newRig(t, c)
-	r.newTransport = func(Target, time.Duration) http.RoundTripper { return f }
+	r.newTransport = func(Target, *Config) http.RoundTripper { return f }
 	return r
 }
 
@@ -303,7 +303,7 @@ func TestReplacedPollsAreCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cut := make(chan struct{})
 		r := newRig(t, eachSecond)
-		r.newTransport = func(target Target, _ time.Duration) http.RoundTripper {
+		r.newTransport = func(target Target, _ *Config) http.RoundTripper {
 			return transport(func(request *http.Request) (*http.Response, error) {
 				if strings.HasSuffix(target.URL, "/metrics") {
 					<-request.Context().Done()

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/penstock/penstock/balancer"
 )
@@ -38,15 +37,17 @@ const (
 )
 
 // newTransport makes the one connection of a target, which is kept from poll to poll. No proxy stands between, and nothing is compressed,
-// as that would cost the model server more than it saves.
-func newTransport(t Target, interval time.Duration) http.RoundTripper {
+// as that would cost the model server more than it saves. Connecting ends with the poll that it was for: as there is no other connection, what
+// hangs would hold up the polls after it.
+func newTransport(t Target, c *Config) http.RoundTripper {
 	transport := &http.Transport{
-		DialContext:            (&net.Dialer{}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: c.Timeout}).DialContext,
+		TLSHandshakeTimeout:    c.Timeout,
 		TLSClientConfig:        t.TLS.Clone(),
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    1,
 		MaxConnsPerHost:        1,
-		IdleConnTimeout:        keepFor * max(interval, maxPause),
+		IdleConnTimeout:        keepFor * max(c.Interval, maxPause),
 		MaxResponseHeaderBytes: maxHead,
 		WriteBufferSize:        1 << 10,
 		Protocols:              new(http.Protocols),
