@@ -1,6 +1,6 @@
 // Package openai knows what the gateway needs of OpenAI's HTTP API, and of its relatives, without decoding: the model that a
-// request names, what its prompt is like, the token counts that a response carries, model lists, and the shape of errors. Bodies are scanned where they
-// lie and never changed but for a model's name; what is scanned for every request does not allocate.
+// request names, what its prompt is like, the token counts that a response carries, model lists, and the shape of errors. Bodies are
+// scanned where they lie and never changed but for a model's name; what is scanned for every request does not allocate.
 package openai
 
 import "bytes"
