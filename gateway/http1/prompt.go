@@ -1,11 +1,9 @@
 package http1
 
-import (
-	"github.com/penstock/penstock/gateway/field"
-	"github.com/penstock/penstock/gateway/openai"
-)
+import "github.com/penstock/penstock/gateway/field"
 
-// promptBytes is how much of a body is waited for, while the pool's policy wants to know more of its prompt, in bytes.
+// promptBytes is how much of a body is read for its prompt, and so waited for where the pool's policy wants to know that, in bytes. What is
+// mixed into a prompt's keys may come last (see openai.PromptScan), so it is all of a body or, the same for each request of a conversation, so much.
 const promptBytes = 256 << 10
 
 // readPrompt reads the prompt, as far as it has come, where the pool's policy wants to know it. It says goOn once that is done, or there is
@@ -19,17 +17,14 @@ func (c *clientConn) readPrompt() verdict {
 		}
 		q.wantPrompt = true
 	}
-	body, final := c.payload(), q.complete
-	if final {
+	body, limit := c.payload(), min(promptBytes, c.opts.Limits.HeldBodyBytes)
+	switch {
+	case q.complete && len(body) <= limit:
 		sc.prompt.Finish(body)
-	} else {
-		final = sc.prompt.Scan(body)
-	}
-	x.Prompt = sc.prompt.Prompt(q.length)
-	limit := min(promptBytes, c.opts.Limits.HeldBodyBytes)
-	if !final && x.Prompt.KeyCount < openai.PromptKeys && c.in.len()-q.headLen < limit {
+	case !sc.prompt.Scan(body[:min(len(body), limit)]) && len(body) < limit && c.in.len()-q.headLen < 2*limit: // framing counts, too
 		return c.holdMore(len(body))
 	}
+	x.Prompt = sc.prompt.Prompt(q.length)
 	q.prompted = true
 	return goOn
 }

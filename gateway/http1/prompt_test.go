@@ -15,8 +15,8 @@ pools:
 
 // chat is a request's body: a conversation that begins as all of its family do, and has a tail of its own.
 func chat(family, tail string) string {
-	return fmt.Sprintf(`{"model":"m","messages":[{"role":"system","content":"You help."},{"role":"user","content":"%s %s"}],"stream":false}`,
-		strings.Repeat(family+" begins like this. ", 400), tail)
+	return fmt.Sprintf(`{"messages":[{"role":"system","content":"You help."},{"role":"user","content":"%s %s"}],"stream":false,"model":"m"}`,
+		strings.Repeat(family+" begins like this. ", 1500), tail)
 }
 
 // answerWith has a backend answer every request with a name.

@@ -6,7 +6,8 @@ import (
 	"github.com/penstock/penstock/gateway/openai"
 )
 
-// promptBytes is how much of a body is waited for, while the pool's policy wants to know more of its prompt, in bytes.
+// promptBytes is how much of a body is read for its prompt, and so waited for where the pool's policy wants to know that, in bytes. What is
+// mixed into a prompt's keys may come last (see openai.PromptScan), so it is all of a body or, the same for each request of a conversation, so much.
 const promptBytes = 256 << 10
 
 var promptScans = sync.Pool{New: func() any { return new(openai.PromptScan) }}
@@ -28,18 +29,15 @@ func (s *stream) readPrompt(b *batch) (read bool) {
 			return true
 		}
 	}
-	body := s.up.held[s.up.start:]
-	final := s.up.ended
-	if final {
+	body, limit := s.up.held[s.up.start:], min(promptBytes, s.opts.Limits.HeldBodyBytes)
+	switch {
+	case s.up.ended && len(body) <= limit:
 		s.prompt.Finish(body)
-	} else {
-		final = s.prompt.Scan(body)
-	}
-	x.Prompt = s.prompt.Prompt(h.length)
-	if !final && x.Prompt.KeyCount < openai.PromptKeys && len(body) < min(promptBytes, s.opts.Limits.HeldBodyBytes) {
+	case !s.prompt.Scan(body[:min(len(body), limit)]) && len(body) < limit:
 		s.needMore(b)
 		return false
 	}
+	x.Prompt = s.prompt.Prompt(h.length)
 	s.endPrompt()
 	return true
 }

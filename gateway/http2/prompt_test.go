@@ -8,8 +8,8 @@ import (
 
 // chat is a request's body: a conversation that begins as all of its family do, and has a tail of its own.
 func chat(family, tail string) string {
-	return fmt.Sprintf(`{"model":"m","messages":[{"role":"system","content":"You help."},{"role":"user","content":"%s %s"}],"stream":false}`,
-		strings.Repeat(family+" begins like this. ", 400), tail)
+	return fmt.Sprintf(`{"messages":[{"role":"system","content":"You help."},{"role":"user","content":"%s %s"}],"stream":false,"model":"m"}`,
+		strings.Repeat(family+" begins like this. ", 1500), tail)
 }
 
 // However a body arrives, its prompt is read before the pick: conversations that begin alike go to the same endpoint, and others elsewhere.
@@ -35,8 +35,13 @@ func TestPromptsThatBeginAlikeGoToOneEndpoint(t *testing.T) {
 				head = head.with("content-length", fmt.Sprint(len(body)))
 			}
 			r := c.request(head, false)
-			c.data(r, body[:3000], false)
-			c.data(r, body[3000:], true)
+			if known {
+				c.data(r, body[:300], false)
+				c.upload(r, []byte(body[300:]), true)
+			} else {
+				c.upload(r, []byte(body[:15000]), false)
+				c.upload(r, []byte(body[15000:]), true)
+			}
 			c.whole(r)
 			name := string(r.body)
 			if first == "" {
