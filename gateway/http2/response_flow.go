@@ -72,7 +72,7 @@ func (s *stream) sendInterim(b *batch, status int, fields []hpack.HeaderField) {
 		return
 	}
 	mark := c.beginBlock()
-	c.field(":status", strconv.Itoa(status))
+	c.field(":status", statusTexts[status])
 	for i := range fields {
 		if f := &fields[i]; f.Name[0] != ':' && !isConnectionField(f.Name) {
 			c.copy(f)
@@ -165,6 +165,16 @@ func (s *stream) callStatus(value string) {
 	s.x.Busy = code == grpc.ResourceExhausted || code == grpc.Unavailable
 }
 
+// statusTexts are the statuses as they are written; readStatus and bridge.Response bound them.
+var statusTexts = makeStatusTexts()
+
+func makeStatusTexts() (t [600]string) {
+	for status := range t {
+		t[status] = strconv.Itoa(status)
+	}
+	return t
+}
+
 // writeResponse writes the head that the client gets.
 func (s *stream) writeResponse(b *batch, status int, fields []hpack.HeaderField, end bool) {
 	c, x := s.c, &s.x
@@ -176,7 +186,7 @@ func (s *stream) writeResponse(b *batch, status int, fields []hpack.HeaderField,
 		return
 	}
 	mark := c.beginBlock()
-	c.field(":status", strconv.Itoa(status))
+	c.field(":status", statusTexts[status])
 	for i := range fields {
 		f := &fields[i]
 		if f.Name[0] == ':' || f.Name == "x-request-id" || isConnectionField(f.Name) || !edit.Empty() && edit.Drops(bytesOf(f.Name)) {
