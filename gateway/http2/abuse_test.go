@@ -33,11 +33,11 @@ func TestFloodsOfFramesThatCarryNothing(t *testing.T) {
 			s := warm(c, e)
 			r := c.request(callOf("/s/m"), false)
 			q := s.take()
-			for range flood {
-				if write(c, r) != nil {
-					break // the connection was cut already
+			c.atOnce(func() {
+				for range flood {
+					c.check(write(c, r))
 				}
-			}
+			})
 			c.wantGoAway(errEnhanceCalm)
 			s.wantReset(q, errCancel)
 			g.wantOutcome(1, dispatch.ClientGone)
@@ -48,11 +48,11 @@ func TestFloodsOfFramesThatCarryNothing(t *testing.T) {
 			r := c.request(callOf("/s/m"), false)
 			q := s.take()
 			s.beginCall(q)
-			for range flood {
-				if write(s, q) != nil {
-					break
+			s.atOnce(func() {
+				for range flood {
+					s.check(write(s, q))
 				}
-			}
+			})
 			c.wantStatus(r, "14")
 			g.wantOutcome(1, dispatch.UpstreamBroken)
 		})
@@ -91,12 +91,11 @@ func TestRapidReset(t *testing.T) {
 	e.serve(func(*party, *record) {})
 	g := startGateway(t, simple, e)
 	c := g.dial()
-	for range 5000 {
-		r := c.request(callOf("/s/m"), true)
-		if c.framer.WriteRSTStream(r.id, xhttp2.ErrCodeCancel) != nil {
-			break
+	c.atOnce(func() {
+		for range 5000 {
+			c.cancel(c.request(callOf("/s/m"), true), errCancel)
 		}
-	}
+	})
 	c.wantGoAway(errEnhanceCalm)
 	eventually(t, "nothing is underway", func() bool { return g.server.Active() == 0 && g.dispatcher.Pool("only").InFlight() == 0 })
 }
@@ -122,20 +121,22 @@ func TestMadeYouReset(t *testing.T) {
 			e.serve(func(*party, *record) {})
 			g := startGateway(t, simple, e)
 			c := g.dial()
-			for range 5000 {
-				if provoke(c, c.request(callOf("/s/m"), false)) != nil {
-					break
+			c.atOnce(func() {
+				for range 5000 {
+					c.check(provoke(c, c.request(callOf("/s/m"), false)))
 				}
-			}
+			})
 			c.wantGoAway(errEnhanceCalm)
 			eventually(t, "nothing is underway", func() bool { return g.server.Active() == 0 })
 		})
 	}
 	t.Run("malformed requests", func(t *testing.T) {
 		_, g, c := start(t, simple)
-		for range 5000 {
-			c.request(callOf("/s/m").with("connection", "close"), true)
-		}
+		c.atOnce(func() {
+			for range 5000 {
+				c.request(callOf("/s/m").with("connection", "close"), true)
+			}
+		})
 		c.wantGoAway(errEnhanceCalm)
 		eventually(t, "nothing is underway", func() bool { return g.server.Active() == 0 })
 	})
@@ -145,9 +146,11 @@ func TestMadeYouReset(t *testing.T) {
 		e.serve(func(*party, *record) {})
 		g := startGateway(t, "limits: {streams: 1}\n"+simple, e)
 		c := g.dial()
-		for range 5000 {
-			c.request(callOf("/s/m"), true)
-		}
+		c.atOnce(func() {
+			for range 5000 {
+				c.request(callOf("/s/m"), true)
+			}
+		})
 		c.wantGoAway(errEnhanceCalm)
 	})
 }
@@ -160,12 +163,12 @@ func TestHeaderBlocksWithoutEnd(t *testing.T) {
 		"full pages": bytes.Repeat([]byte{0x82}, maxFrame),
 	} {
 		play := func(p *party, id uint32) {
-			p.check(p.framer.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id}))
-			for range 2000 {
-				if p.framer.WriteContinuation(id, false, piece) != nil {
-					break
+			p.atOnce(func() {
+				p.check(p.framer.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id}))
+				for range 500 {
+					p.check(p.framer.WriteContinuation(id, false, piece))
 				}
-			}
+			})
 		}
 		t.Run(name, func(t *testing.T) {
 			_, _, c := start(t, simple)
@@ -275,23 +278,18 @@ func TestClientThatMakesWorkAndReadsNothing(t *testing.T) {
 	c := g.dial()
 	cc := g.clientConns()[0]
 	most := 0
-	for i := range 1_000_000 {
-		c.block.Reset()
-		for _, f := range callOf("/nowhere/m") {
-			c.enc.WriteField(f)
+	for range 5000 {
+		c.burst = new(bytes.Buffer)
+		for range 200 {
+			c.request(callOf("/nowhere/m"), true)
 		}
-		err := c.framer.WriteHeaders(xhttp2.HeadersFrameParam{
-			StreamID: c.next, BlockFragment: c.block.Bytes(), EndStream: true, EndHeaders: true,
-		})
-		if err != nil {
+		clear(c.streams)
+		if _, err := c.conn.Write(c.burst.Bytes()); err != nil {
 			break
 		}
-		c.next += 2
-		if i%100 == 0 {
-			cc.mu.Lock()
-			most = max(most, cc.backlog())
-			cc.mu.Unlock()
-		}
+		cc.mu.Lock()
+		most = max(most, cc.backlog())
+		cc.mu.Unlock()
 	}
 	eventually(t, "the connection is cut", func() bool { return g.server.Open() == 0 })
 	if most > fatalBacklog+largeRead {
@@ -306,9 +304,11 @@ func TestInterimResponsesWithoutEnd(t *testing.T) {
 	r := c.request(getOf("/x"), true)
 	q := s.takeWhole()
 	hint := list(":status", "103", "link", string(bytes.Repeat([]byte{'a'}, 1000)))
-	for range 20_000 {
-		s.headers(q, hint, false)
-	}
+	s.atOnce(func() {
+		for range 20_000 {
+			s.headers(q, hint, false)
+		}
+	})
 	s.sync()
 	cc := g.clientConns()[0]
 	cc.mu.Lock()

@@ -117,6 +117,7 @@ func TestDeadlineIsPassedOn(t *testing.T) {
 		want, _ := grpc.ParseTimeout(timeout)
 		r := c.request(callOf("/s/m").with("grpc-timeout", timeout), true)
 		q := s.takeWhole()
+		g.look(time.Second)
 		if got := timeLeft(t, q); got > want || want-got > 5*time.Second {
 			t.Errorf("%s came as %v", timeout, got)
 		}

@@ -291,6 +291,7 @@ func TestStaleConnectionOfHTTP1(t *testing.T) {
 	s.request()
 	s.send(plain(200, "ok"))
 	c.wantAnswer(r, "200", "ok")
+	g.await(1)
 	// The endpoint closes the connection when the next request comes.
 	r = c.request(postOf("/x").with("content-length", "13"), false)
 	c.data(r, `{"model":"a"}`, true)

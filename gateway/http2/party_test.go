@@ -20,6 +20,7 @@ import (
 type party struct {
 	t      testing.TB
 	conn   net.Conn
+	burst  *bytes.Buffer // collects what is written; nil where that is sent at once
 	framer *xhttp2.Framer
 	block  bytes.Buffer
 	enc    *hpack.Encoder
@@ -109,9 +110,10 @@ func (f fields) with(pairs ...string) fields { return append(f[:len(f):len(f)], 
 func newParty(t testing.TB, conn net.Conn, client bool) *party {
 	conn.SetDeadline(time.Now().Add(patience))
 	p := &party{
-		t: t, conn: conn, framer: xhttp2.NewFramer(conn, conn), client: client, next: 1, streams: make(map[uint32]*record),
+		t: t, conn: conn, client: client, next: 1, streams: make(map[uint32]*record),
 		theirs: make(map[xhttp2.SettingID]uint32), pongs: make(map[[8]byte]bool), room: defaultWindow, first: defaultWindow, told: []limits{{defaultWindow, 1 << 30}},
 	}
+	p.framer = xhttp2.NewFramer(p, conn)
 	p.framer.ReadMetaHeaders = hpack.NewDecoder(defaultHPACKTable, nil)
 	p.framer.MaxHeaderListSize = 1 << 20
 	p.framer.AllowIllegalWrites = true
@@ -167,10 +169,27 @@ func (p *party) check(err error) {
 	}
 }
 
+// Write takes what the framer has to send.
+func (p *party) Write(b []byte) (int, error) {
+	if p.burst != nil {
+		return p.burst.Write(b)
+	}
+	return p.conn.Write(b)
+}
+
+// atOnce sends all that f sends in one go, if the gateway has not cut the connection before its end.
+func (p *party) atOnce(f func()) {
+	p.burst = new(bytes.Buffer)
+	f()
+	p.conn.SetDeadline(time.Now().Add(patience))
+	p.conn.Write(p.burst.Bytes())
+	p.burst = nil
+}
+
 // send sends bytes as they are.
 func (p *party) send(s string) {
 	p.t.Helper()
-	_, err := io.WriteString(p.conn, s)
+	_, err := io.WriteString(p, s)
 	p.check(err)
 }
 
@@ -207,6 +226,7 @@ func (p *party) resize() {
 // await reads frames until something holds.
 func (p *party) await(what string, holds func() bool) {
 	p.t.Helper()
+	p.conn.SetDeadline(time.Now().Add(patience))
 	for !holds() {
 		if err := p.step(); err != nil {
 			p.fail("waiting for %s: %v", what, err)
@@ -460,6 +480,7 @@ func (p *party) cutOff() {
 // gone reads to the end of the connection and returns how that came: io.EOF for a clean end.
 func (p *party) gone() error {
 	p.t.Helper()
+	p.conn.SetDeadline(time.Now().Add(patience))
 	for {
 		if err := p.step(); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {

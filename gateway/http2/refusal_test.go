@@ -115,19 +115,25 @@ routes:
 
 func TestRefusalsOfTheQueue(t *testing.T) {
 	for _, isCall := range []bool{true, false} {
-		e, g, c := start(t, "pools: {only: {endpoints: [\"h2c://ENDPOINT\"], maxInFlight: 1, queue: {size: 1, timeout: 100ms}}}\n")
-		s := warm(c, e)
-		c.request(callOf("/s/busy"), true)
-		s.takeWhole()
 		head := getOf("/x")
 		if isCall {
 			head = callOf("/s/m")
 		}
-		waits := c.request(head, true)
+		busy := func(queue string) (*gateway, *party) {
+			e, g, c := start(t, fmt.Sprintf("pools: {only: {endpoints: [\"h2c://ENDPOINT\"], maxInFlight: 1, queue: {%s}}}\n", queue))
+			s := warm(c, e)
+			c.request(callOf("/s/busy"), true)
+			s.takeWhole()
+			return g, c
+		}
+		g, c := busy("size: 1, timeout: 20s")
+		c.request(head, true)
 		eventually(t, "it waits", func() bool { return g.dispatcher.Pool("only").QueueLen() == 1 })
 		wantRefused(c, c.request(head, true), isCall, 429, "queue_full", true)
-		wantRefused(c, waits, isCall, 504, "queue_timeout", true)
-		g.await(3)
+		g.await(2)
+		g, c = busy("size: 1, timeout: 50ms")
+		wantRefused(c, c.request(head, true), isCall, 504, "queue_timeout", true)
+		g.await(2)
 	}
 }
 

@@ -128,6 +128,7 @@ func TestEndpointThatTakesLittleIsShared(t *testing.T) {
 	one.upload(r1, pattern(streamWindow), false)
 	s := e.accept()
 	q1 := s.take()
+	one.sync()
 	r2 := two.request(callOf("/s/m"), false)
 	two.upload(r2, pattern(streamWindow), false)
 	q2 := s.take()

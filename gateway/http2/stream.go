@@ -2,6 +2,7 @@ package http2
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -140,7 +141,7 @@ func (s *stream) setDeadline() {
 		return
 	}
 	if d, ok := grpc.ParseTimeout(s.head.timeout); ok {
-		s.deadline.Store(max(s.x.Started+int64(d), 1))
+		s.deadline.Store(s.x.Started + min(int64(d), math.MaxInt64-s.x.Started)) // some ask for more time than there is
 		if s.c.srv.deadlines.Add(1) == 1 {
 			s.c.srv.rouse()
 		}

@@ -78,7 +78,7 @@ func TestEverythingAtOnce(t *testing.T) {
 					s.leave()
 					panic(errPlayed)
 				}
-				s.set(window(uint32(dice(60_000))), xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: uint32(1 + dice(50))})
+				s.set(window(uint32(2000+dice(60_000))), xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: uint32(1 + dice(50))})
 				s.answerCall(q, "set")
 			default:
 				s.answerCall(q, string(pattern(dice(50_000))))

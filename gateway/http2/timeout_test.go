@@ -133,6 +133,7 @@ func TestEndpointThatTakesNothingIsNotTheClientsFault(t *testing.T) {
 	r := c.request(postOf("/x"), false)
 	c.data(r, "{}", true)
 	q := s.take()
+	c.sync()
 	g.look(11 * time.Second)
 	s.give(q.id, 10)
 	s.respond(s.whole(q), "200", "ok")
@@ -297,7 +298,7 @@ func TestHalfOfAHeadIsNotWaitedForForever(t *testing.T) {
 		"CONTINUATION without end":  preface + string(appendSettings(nil, nil)) + block + string(appendFrameHeader(nil, 0, frameContinuation, 0, 1)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, g, _ := start(t, "timeouts: {requestHead: 10s}\n"+simple)
+			g := startGateway(t, "timeouts: {requestHead: 10s}\n"+simple, unused(t))
 			c := g.dialRaw()
 			c.send(sent)
 			eventually(t, "the gateway has read that", func() bool {
