@@ -12,7 +12,8 @@ import (
 
 // The peers here allocate nothing once they are warm, so that what is counted and timed is the gateway's.
 
-// blocks encodes header blocks as one encoder would in turn, each several times: the last ones refer to the table for all that the first ones put there.
+// blocks encodes header blocks as one encoder would in turn, each several times: the last ones refer to the table for all that the first
+// ones put there.
 func blocks(heads ...fields) [][]byte {
 	var out bytes.Buffer
 	enc := hpack.NewEncoder(&out)

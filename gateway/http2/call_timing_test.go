@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// BenchmarkUnary has one client connection and one to the endpoint, both within this process: what it costs beyond the gateway is four socket calls.
+// BenchmarkUnary has one client connection and one to the endpoint, both within this process: what it costs beyond the gateway is four
+// socket calls.
 func BenchmarkUnary(b *testing.B) {
 	for _, atOnce := range []int{1, 64} {
 		b.Run(fmt.Sprintf("%d at once", atOnce), func(b *testing.B) {

@@ -205,7 +205,8 @@ func TestCarrySendsTheRequestAsItIs(t *testing.T) {
 		body    string
 		want    fields
 	}{
-		{bridge.Request{Method: "GET", Authority: "a.example", Path: "/a%2f?b=%"}, "", list(":method", "GET", ":path", "/a%2f?b=%", ":authority", "a.example")},
+		{bridge.Request{Method: "GET", Authority: "a.example", Path: "/a%2f?b=%"}, "",
+			list(":method", "GET", ":path", "/a%2f?b=%", ":authority", "a.example")},
 		{bridge.Request{Method: "OPTIONS", Path: "*"}, "", list(":method", "OPTIONS", ":path", "*", ":authority", e.addr)},
 		{bridge.Request{Method: "POST", Authority: "a", Path: "/", Length: 4, TakesTrailers: true, ExpectContinue: true}, "body",
 			list(":method", "POST", "content-length", "4", "te", "trailers", "expect", "100-continue")},
@@ -232,8 +233,8 @@ func TestCarrySendsTheRequestAsItIs(t *testing.T) {
 		s.data(q, "ok", false)
 		s.headers(q, list("x-sum", "7", "content-length", "3"), true)
 		k.ended(dispatch.Completed, false)
-		if c.head.Status != 200 || c.head.Length != 2 || c.head.NoBody || value(c.head.Fields, "x-b") != "c" || value(c.head.Fields, "keep-alive") != "" ||
-			value(c.head.Fields, "content-length") != "" || c.text() != "ok" || !c.complete || value(c.after, "x-sum") != "7" || len(c.after) != 1 {
+		if c.head.Status != 200 || c.head.Length != 2 || c.head.NoBody || value(c.head.Fields, "x-b") != "c" ||
+			value(c.head.Fields, "keep-alive") != "" || value(c.head.Fields, "content-length") != "" || c.text() != "ok" || !c.complete || value(c.after, "x-sum") != "7" || len(c.after) != 1 {
 			t.Errorf("request %d was answered with %+v %q %v", i, c.head, c.text(), c.after)
 		}
 		if len(c.interim) != 1 || c.interim[0] != "103 [{link </a> false}]" {
@@ -444,15 +445,25 @@ func TestCarryOfAnEndpointThatFails(t *testing.T) {
 		outcome dispatch.Outcome
 		unbegun bool
 	}{
-		"refuses":                 {func(s *party, q *record) { s.cancel(q, errRefused) }, dispatch.StreamRefused, true},
-		"GOAWAY":                  {func(s *party, q *record) { s.sayGoAway(0, errNone) }, dispatch.StreamRefused, true},
-		"resets":                  {func(s *party, q *record) { s.cancel(q, errInternal) }, dispatch.UpstreamReset, false},
-		"closes":                  {func(s *party, _ *record) { s.leave() }, dispatch.UpstreamReset, false},
-		"malformed head":          {func(s *party, q *record) { s.headers(q, list("x-a", "b"), true) }, dispatch.UpstreamBroken, false},
-		"DATA first":              {func(s *party, q *record) { s.data(q, "x", false) }, dispatch.UpstreamBroken, false},
-		"refuses behind the head": {func(s *party, q *record) { s.headers(q, list(":status", "200"), false); s.cancel(q, errRefused) }, dispatch.UpstreamBroken, false},
-		"resets behind the head":  {func(s *party, q *record) { s.headers(q, list(":status", "200"), false); s.cancel(q, errNone) }, dispatch.UpstreamBroken, false},
-		"closes behind the head":  {func(s *party, q *record) { s.headers(q, list(":status", "200"), false); s.sync(); s.leave() }, dispatch.UpstreamBroken, false},
+		"refuses":        {func(s *party, q *record) { s.cancel(q, errRefused) }, dispatch.StreamRefused, true},
+		"GOAWAY":         {func(s *party, q *record) { s.sayGoAway(0, errNone) }, dispatch.StreamRefused, true},
+		"resets":         {func(s *party, q *record) { s.cancel(q, errInternal) }, dispatch.UpstreamReset, false},
+		"closes":         {func(s *party, _ *record) { s.leave() }, dispatch.UpstreamReset, false},
+		"malformed head": {func(s *party, q *record) { s.headers(q, list("x-a", "b"), true) }, dispatch.UpstreamBroken, false},
+		"DATA first":     {func(s *party, q *record) { s.data(q, "x", false) }, dispatch.UpstreamBroken, false},
+		"refuses behind the head": {func(s *party, q *record) {
+			s.headers(q, list(":status", "200"), false)
+			s.cancel(q, errRefused)
+		}, dispatch.UpstreamBroken, false},
+		"resets behind the head": {func(s *party, q *record) {
+			s.headers(q, list(":status", "200"), false)
+			s.cancel(q, errNone)
+		}, dispatch.UpstreamBroken, false},
+		"closes behind the head": {func(s *party, q *record) {
+			s.headers(q, list(":status", "200"), false)
+			s.sync()
+			s.leave()
+		}, dispatch.UpstreamBroken, false},
 		"too short": {func(s *party, q *record) {
 			s.headers(q, list(":status", "200", "content-length", "9"), false)
 			s.data(q, "abc", true)
@@ -461,8 +472,13 @@ func TestCarryOfAnEndpointThatFails(t *testing.T) {
 			s.headers(q, list(":status", "200", "content-length", "2"), false)
 			s.data(q, "abc", true)
 		}, dispatch.UpstreamBroken, false},
-		"no body, though promised": {func(s *party, q *record) { s.headers(q, list(":status", "200", "content-length", "9"), true) }, dispatch.UpstreamBroken, false},
-		"a body where none may be": {func(s *party, q *record) { s.headers(q, list(":status", "204"), false); s.data(q, "abc", true) }, dispatch.UpstreamBroken, false},
+		"no body, though promised": {func(s *party, q *record) {
+			s.headers(q, list(":status", "200", "content-length", "9"), true)
+		}, dispatch.UpstreamBroken, false},
+		"a body where none may be": {func(s *party, q *record) {
+			s.headers(q, list(":status", "204"), false)
+			s.data(q, "abc", true)
+		}, dispatch.UpstreamBroken, false},
 		"too short, and closes": {func(s *party, q *record) {
 			s.headers(q, list(":status", "200", "content-length", "9"), false)
 			s.data(q, "abc", true)
@@ -535,6 +551,30 @@ func TestCarriedResponseOutlivesItsEndpoint(t *testing.T) {
 	k.ended(dispatch.Completed, false)
 	if c.text() != string(pattern(100_000)) {
 		t.Errorf("%d bytes came, or others", len(c.text()))
+	}
+}
+
+// TestCarriedResponseIsWholeWhateverResetFollows, as an endpoint declines the rest of a request that way.
+func TestCarriedResponseIsWholeWhateverResetFollows(t *testing.T) {
+	for _, code := range []errCode{errNone, errCancel} {
+		e := startEndpoint(t)
+		up := startUpstream(t, e)
+		c, w := uploading(t)
+		release := make(chan struct{})
+		c.taking = func([]byte) error { <-release; return nil }
+		k := carry(t, up, bridgedPost(-1), c)
+		s := e.accept()
+		q := s.take()
+		io.WriteString(w, "some")
+		s.respond(q, "200", "ok")
+		s.cancel(q, code)
+		s.sync()
+		close(release)
+		k.ended(dispatch.Completed, false)
+		if c.text() != "ok" || !c.complete {
+			t.Errorf("got %q (complete: %v)", c.text(), c.complete)
+		}
+		wantWhole(t, up)
 	}
 }
 

@@ -124,7 +124,7 @@ func FuzzClientFrames(f *testing.F) {
 			c.head(1, postOf("/x").with("content-length", "4"), false)
 			c.framer.WriteDataPadded(1, false, []byte("body"), make([]byte, 10))
 			c.head(1, list("x-sum", "4"), true)
-			c.framer.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 10}, xhttp2.Setting{ID: xhttp2.SettingHeaderTableSize, Val: 0})
+			c.framer.WriteSettings(window(10), xhttp2.Setting{ID: xhttp2.SettingHeaderTableSize, Val: 0})
 			c.framer.WritePriority(5, xhttp2.PriorityParam{StreamDep: 3, Weight: 7})
 			c.framer.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 7, BlockFragment: []byte{0x82}})
 			c.framer.WriteContinuation(7, true, []byte{0x86, 0x84})
@@ -194,7 +194,7 @@ func FuzzEndpointFrames(f *testing.F) {
 		}),
 		converse(func(c *conversation) {
 			c.head(1, list(":status", "200"), false)
-			c.framer.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 10}, xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: 0})
+			c.framer.WriteSettings(window(10), atMost(0))
 			c.framer.WriteWindowUpdate(1, 1000)
 			c.framer.WriteRSTStream(1, xhttp2.ErrCodeInternal)
 		}),
@@ -203,7 +203,7 @@ func FuzzEndpointFrames(f *testing.F) {
 	)
 	n := &notes{TB: f}
 	e := startEndpoint(f)
-	g := startGateway(f, "pools: {only: {endpoints: [\"h2c://ENDPOINT\"], retry: {attempts: 0}}}\n", e)
+	g := startGateway(f, never, e)
 	g.finished.quiet.Store(true)
 	c := g.dial()
 	c.t = n

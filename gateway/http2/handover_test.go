@@ -67,7 +67,8 @@ func (s *server) gone() {
 }
 
 func plain(status int, body string) string {
-	return fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", status, http.StatusText(status), len(body), body)
+	return fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		status, http.StatusText(status), len(body), body)
 }
 
 const chunkedHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\nX-A: b\r\n\r\n"
@@ -76,21 +77,25 @@ func chunk(data string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(data), d
 
 func TestRequestsAreSentAsHTTP1(t *testing.T) {
 	e, g, c := start(t, older)
-	r := c.request(postOf("/v1/x?y=z").with("content-length", "2", "cookie", "a=b", "cookie", "c=d", "te", "trailers", "x-a", "1", "x-a", "2"), false)
+	head := postOf("/v1/x?y=z").with("content-length", "2", "cookie", "a=b", "cookie", "c=d", "te", "trailers", "x-a", "1", "x-a", "2")
+	r := c.request(head, false)
 	c.data(r, "{}", true)
 	s := e.acceptHTTP1()
 	req, body := s.request()
 	if req.Method != "POST" || req.RequestURI != "/v1/x?y=z" || req.Host != "gateway" || body != "{}" || req.ContentLength != 2 {
 		t.Errorf("the request came as %+v %q", req, body)
 	}
-	for name, want := range map[string]string{"Cookie": "a=b; c=d", "X-A": "1|2", "Te": "trailers", "X-Forwarded-For": "127.0.0.1", "Content-Type": "application/json"} {
+	for name, want := range map[string]string{
+		"Cookie": "a=b; c=d", "X-A": "1|2", "Te": "trailers", "X-Forwarded-For": "127.0.0.1", "Content-Type": "application/json",
+	} {
 		if got := strings.Join(req.Header[name], "|"); got != want {
 			t.Errorf("%s came as %q, want %q", name, got, want)
 		}
 	}
 	s.send(plain(201, `{"usage":{"prompt_tokens":3,"completion_tokens":4}}`))
 	c.whole(r)
-	if r.head.get(":status") != "201" || r.head.get("content-length") != fmt.Sprint(len(r.body)) || r.head.get("x-request-id") != req.Header.Get("X-Request-Id") {
+	if r.head.get(":status") != "201" || r.head.get("content-length") != fmt.Sprint(len(r.body)) ||
+		r.head.get("x-request-id") != req.Header.Get("X-Request-Id") {
 		t.Errorf("got %v %s", r.head, r.body)
 	}
 	end := g.wantEnded(0, dispatch.Completed, 201)
@@ -311,7 +316,7 @@ func TestStaleConnectionOfHTTP1(t *testing.T) {
 
 func TestDeadHTTP1EndpointIsPassedOver(t *testing.T) {
 	e := startEndpoint(t)
-	g := startGateway(t, "pools: {only: {endpoints: [\"http://ENDPOINT\", \"http://ENDPOINT\"], balance: round-robin, slowStart: 0}}\n", unused(t), e)
+	g := startGateway(t, strings.ReplaceAll(two, "h2c://", "http://"), unused(t), e)
 	c := g.dial()
 	for range 4 {
 		r := c.request(postOf("/x"), false)

@@ -21,7 +21,10 @@ func TestMirrorGetsACopyAndItsAnswerIsDropped(t *testing.T) {
 	g := startGateway(t, mirrored, main, shadow)
 	c := g.dial()
 	var s, m *party
-	for i, head := range []fields{callOf("/s/m").with("x-meta", "a", "data-bin", "AAEC", "grpc-timeout", "1H"), postOf("/v1/x").with("x-meta", "a")} {
+	for i, head := range []fields{
+		callOf("/s/m").with("x-meta", "a", "data-bin", "AAEC", "grpc-timeout", "1H"),
+		postOf("/v1/x").with("x-meta", "a"),
+	} {
 		r := c.request(head, false)
 		c.data(r, message("ques"), false)
 		if s == nil {

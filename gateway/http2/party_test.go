@@ -111,7 +111,8 @@ func newParty(t testing.TB, conn net.Conn, client bool) *party {
 	conn.SetDeadline(time.Now().Add(patience))
 	p := &party{
 		t: t, conn: conn, client: client, next: 1, streams: make(map[uint32]*record),
-		theirs: make(map[xhttp2.SettingID]uint32), pongs: make(map[[8]byte]bool), room: defaultWindow, first: defaultWindow, told: []limits{{defaultWindow, 1 << 30}},
+		theirs: make(map[xhttp2.SettingID]uint32), pongs: make(map[[8]byte]bool), room: defaultWindow, first: defaultWindow,
+		told: []limits{{defaultWindow, 1 << 30}},
 	}
 	p.framer = xhttp2.NewFramer(p, conn)
 	p.framer.ReadMetaHeaders = hpack.NewDecoder(defaultHPACKTable, nil)

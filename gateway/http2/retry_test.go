@@ -12,6 +12,9 @@ import (
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
+// never is a configuration whose requests are never tried again.
+const never = "pools: {only: {endpoints: [\"h2c://ENDPOINT\"], retry: {attempts: 0}}}\n"
+
 func TestRefusedStreamsGoToAnotherEndpoint(t *testing.T) {
 	e1, e2 := startEndpoint(t), startEndpoint(t)
 	g := startGateway(t, two, e1, e2)

@@ -148,15 +148,17 @@ func TestModelChoosesThePool(t *testing.T) {
 		body, pool string
 		want       string // where it is not body
 	}{
-		"KServe":                     {callOf(inferMethod), infer("small", 10, 10), "one", ""},
-		"KServe, alias":              {callOf(inferMethod), infer("other", 10, 10), "two", infer("another-name", 10, 10)},
-		"KServe, beyond the window":  {callOf(inferMethod), infer("other", 500_000, 500_000), "two", infer("another-name", 500_000, 500_000)},
-		"KServe, in front of much":   {callOf(inferMethod), infer("small", 0, 2_000_000), "one", ""},
-		"TensorFlow Serving":         {callOf(tfs), predict("small"), "one", ""},
-		"TensorFlow Serving, alias":  {callOf(tfs), predict("other"), "two", predict("another-name")},
-		"JSON":                       {postOf("/v1/x"), `{"model":"small"}`, "one", ""},
-		"JSON, beyond the window":    {postOf("/v1/x"), json, "two", strings.Replace(json, "other", "another-name", 1)},
-		"a stream, with both models": {callOf("/inference.GRPCInferenceService/ModelStreamInfer"), infer("other", 1, 1) + infer("small", 1, 1) + infer("other", 9, 9), "two", infer("another-name", 1, 1) + infer("small", 1, 1) + infer("another-name", 9, 9)},
+		"KServe":                    {callOf(inferMethod), infer("small", 10, 10), "one", ""},
+		"KServe, alias":             {callOf(inferMethod), infer("other", 10, 10), "two", infer("another-name", 10, 10)},
+		"KServe, beyond the window": {callOf(inferMethod), infer("other", 500_000, 500_000), "two", infer("another-name", 500_000, 500_000)},
+		"KServe, in front of much":  {callOf(inferMethod), infer("small", 0, 2_000_000), "one", ""},
+		"TensorFlow Serving":        {callOf(tfs), predict("small"), "one", ""},
+		"TensorFlow Serving, alias": {callOf(tfs), predict("other"), "two", predict("another-name")},
+		"JSON":                      {postOf("/v1/x"), `{"model":"small"}`, "one", ""},
+		"JSON, beyond the window":   {postOf("/v1/x"), json, "two", strings.Replace(json, "other", "another-name", 1)},
+		"a stream, with both models": {callOf("/inference.GRPCInferenceService/ModelStreamInfer"),
+			infer("other", 1, 1) + infer("small", 1, 1) + infer("other", 9, 9), "two",
+			infer("another-name", 1, 1) + infer("small", 1, 1) + infer("another-name", 9, 9)},
 	} {
 		r := c.request(test.head, false)
 		c.upload(r, []byte(test.body), true)
@@ -168,7 +170,8 @@ func TestModelChoosesThePool(t *testing.T) {
 		if r.head.get("x-pool") != test.pool || string(r.body) != want {
 			t.Errorf("%s went to %q with %d bytes (or others), want %q with %d", name, r.head.get("x-pool"), len(r.body), test.pool, len(want))
 		}
-		if end := g.wantEnded(n, dispatch.Completed, 200); end.pool != test.pool || end.model != map[string]string{"one": "small", "two": "other"}[test.pool] {
+		model := map[string]string{"one": "small", "two": "other"}[test.pool]
+		if end := g.wantEnded(n, dispatch.Completed, 200); end.pool != test.pool || end.model != model {
 			t.Errorf("%s: the observer saw pool %s and model %s", name, end.pool, end.model)
 		}
 		n++
@@ -176,8 +179,45 @@ func TestModelChoosesThePool(t *testing.T) {
 	g.wantWholeWindows()
 }
 
+// TestEveryMessageOfAStreamIsRenamed as it comes, in pieces, while the first ones are with the endpoint already.
+func TestEveryMessageOfAStreamIsRenamed(t *testing.T) {
+	for _, test := range []struct{ from, to string }{{"small", "a-model-with-a-much-longer-name"}, {"a-model-with-a-long-name", "s"}} {
+		e := startEndpoint(t, window(20_000))
+		g := startGateway(t, aliased, e)
+		c := g.dial()
+		r := c.request(callOf("/inference.GRPCInferenceService/ModelStreamInfer"), false)
+		var s *party
+		var q *record
+		want := ""
+		for i := range 30 {
+			m := infer(test.from, i, 100*i)
+			for len(m) > 0 {
+				n := min(len(m), 700)
+				c.upload(r, []byte(m[:n]), false)
+				m = m[n:]
+			}
+			want += infer(test.to, i, 100*i)
+			if s == nil {
+				s = e.accept()
+				q = s.take()
+			}
+			s.await("a message", func() bool { return len(q.body) >= len(want) })
+		}
+		c.data(r, "", true)
+		s.whole(q)
+		if string(q.body) != want {
+			t.Errorf("%d bytes came, or others; want %d", len(q.body), len(want))
+		}
+		s.answerCall(q)
+		c.wantStatus(r, "0")
+		g.wantOutcome(0, dispatch.Completed)
+		g.wantWholeWindows()
+	}
+}
+
 func TestModelThatCannotBeFound(t *testing.T) {
 	g, c := named(t, byModel, "one", "two")
+	late := `{"prompt":"` + strings.Repeat("x", 700_000) + `","model":"small"}`
 	compressed := "\x01" + infer("small", 1, 1)[1:]
 	n := 0
 	for name, test := range map[string]struct {
@@ -197,7 +237,7 @@ func TestModelThatCannotBeFound(t *testing.T) {
 		"another method":         {callOf("/s/m"), message("x"), true, 400, "model_required"},
 		"JSON, another model":    {postOf("/v1/x"), `{"model":"none"}`, false, 404, "model_not_found"},
 		"JSON, no model":         {postOf("/v1/x"), `{}`, false, 400, "model_required"},
-		"JSON, too late":         {postOf("/v1/x"), `{"prompt":"` + strings.Repeat("x", 700_000) + `","model":"small"}`, false, 413, "model_not_found_in_body"},
+		"JSON, too late":         {postOf("/v1/x"), late, false, 413, "model_not_found_in_body"},
 		"JSON, with an encoding": {postOf("/v1/x").with("content-encoding", "gzip"), `{"model":"small"}`, false, 415, "encoded_body"},
 	} {
 		r := c.request(test.head, false)
@@ -338,7 +378,7 @@ func TestFailuresEject(t *testing.T) {
 // TestWhatIsNobodysFaultEjectsNobody ends calls in ways that are no failure of their endpoint.
 func TestWhatIsNobodysFaultEjectsNobody(t *testing.T) {
 	e := startEndpoint(t)
-	g := setup{ejector: func(config.Eject) dispatch.Ejector { return counting{} }}.start(t, "pools: {only: {endpoints: [\"h2c://ENDPOINT\"], retry: {attempts: 0}}}\n", e)
+	g := setup{ejector: func(config.Eject) dispatch.Ejector { return counting{} }}.start(t, never, e)
 	c := g.dial()
 	s := warm(c, e)
 	ends := []func(r, q *record){

@@ -3,6 +3,7 @@ package http2
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 
@@ -56,7 +57,8 @@ func TestWindowsChangeWhileStreamsOpen(t *testing.T) {
 	g.wantWholeWindows()
 }
 
-// TestEverythingAtOnce has clients call, cancel, stall and leave, before endpoints that refuse, reset, send GOAWAY, close, and limit their streams.
+// TestEverythingAtOnce has clients call, cancel, stall and leave, before endpoints that refuse, reset, send GOAWAY, close, and limit their
+// streams.
 func TestEverythingAtOnce(t *testing.T) {
 	behave := func(e *endpoint, rnd *rand.Rand) {
 		var mu sync.Mutex
@@ -88,7 +90,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	e1, e2 := startEndpoint(t, window(20_000), atMost(5)), startEndpoint(t)
 	behave(e1, rand.New(rand.NewPCG(2, 1)))
 	behave(e2, rand.New(rand.NewPCG(2, 2)))
-	g := startGateway(t, "pools: {only: {endpoints: [\"h2c://ENDPOINT\", \"h2c://ENDPOINT\"], slowStart: 0, maxInFlight: 20, queue: {size: 1000}}}\n", e1, e2)
+	g := startGateway(t, strings.Replace(two, "balance: round-robin", "maxInFlight: 20, queue: {size: 1000}", 1), e1, e2)
 	rounds := 150
 	crowd(g, 6, func(c *party, rnd *rand.Rand) {
 		var open []*record

@@ -14,15 +14,18 @@ func TestUsageIsRead(t *testing.T) {
 	c.data(r, `{"model":"a","stream":true}`, true)
 	q := s.takeWhole()
 	s.headers(q, list(":status", "200", "content-type", "text/event-stream"), false)
-	for _, part := range []string{"data: {\"choices\":[]}\n\n", "data: {\"cho", "ices\":[]}\n\n", "data: {\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":22}}\n\n",
-		"data: [DONE]\n\n"} {
+	for _, part := range []string{
+		"data: {\"choices\":[]}\n\n", "data: {\"cho", "ices\":[]}\n\n",
+		"data: {\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":22}}\n\n", "data: [DONE]\n\n",
+	} {
 		s.data(q, part, false)
 		s.sync()
 	}
 	s.data(q, "", true)
 	c.whole(r)
 	end := g.wantEnded(1, dispatch.Completed, 200)
-	if end.prompt != 11 || end.output != 22 || end.events < 3 || !end.streamed || !end.tokens || end.response != int64(len(r.body)) || end.grpc != -1 {
+	if end.prompt != 11 || end.output != 22 || end.events < 3 || !end.streamed || !end.tokens ||
+		end.response != int64(len(r.body)) || end.grpc != -1 {
 		t.Errorf("the observer saw %+v", end)
 	}
 	r = c.request(postOf("/v1/completions"), false)

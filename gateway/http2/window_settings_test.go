@@ -80,12 +80,14 @@ func TestWindowsThatGrowTooLarge(t *testing.T) {
 		code errCode
 		all  bool // the connection ends, not only the stream
 	}{
-		"the stream's":                     {func(p *party, r *record) { p.give(r.id, most) }, errFlowControl, false},
-		"the connection's":                 {func(p *party, r *record) { p.give(0, most) }, errFlowControl, true},
-		"a stream's, by SETTINGS":          {func(p *party, r *record) { p.give(r.id, most-100_000); p.set(window(200_000)) }, errFlowControl, true},
-		"SETTINGS themselves":              {func(p *party, r *record) { p.set(window(most + 1)) }, errFlowControl, true},
-		"the connection's, that add 0":     {func(p *party, r *record) { p.give(0, 0) }, errProtocol, true},
-		"a frame, of the smallest allowed": {func(p *party, r *record) { p.set(xhttp2.Setting{ID: xhttp2.SettingMaxFrameSize, Val: maxFrame - 1}) }, errProtocol, true},
+		"the stream's":                 {func(p *party, r *record) { p.give(r.id, most) }, errFlowControl, false},
+		"the connection's":             {func(p *party, r *record) { p.give(0, most) }, errFlowControl, true},
+		"a stream's, by SETTINGS":      {func(p *party, r *record) { p.give(r.id, most-100_000); p.set(window(200_000)) }, errFlowControl, true},
+		"SETTINGS themselves":          {func(p *party, r *record) { p.set(window(most + 1)) }, errFlowControl, true},
+		"the connection's, that add 0": {func(p *party, r *record) { p.give(0, 0) }, errProtocol, true},
+		"a frame, of the smallest allowed": {func(p *party, r *record) {
+			p.set(xhttp2.Setting{ID: xhttp2.SettingMaxFrameSize, Val: maxFrame - 1})
+		}, errProtocol, true},
 	} {
 		t.Run(name+", client", func(t *testing.T) {
 			e, g, c := start(t, simple)
