@@ -292,7 +292,7 @@ func TestClientThatMakesWorkAndReadsNothing(t *testing.T) {
 		cc.mu.Unlock()
 	}
 	eventually(t, "the connection is cut", func() bool { return g.server.Open() == 0 })
-	if most > fatalBacklog+largeRead {
+	if most > fatalBacklog+readSize {
 		t.Errorf("%d bytes were held", most)
 	}
 }

@@ -2,13 +2,9 @@ package http2
 
 import "sync"
 
-// Buffers are held only while bytes are in them: a connection that is silent holds none.
-const (
-	// smallRead holds a frame of the largest size and some more.
-	smallRead = 32 << 10
-	// largeRead is for connections on which more arrives than a small read takes.
-	largeRead = 128 << 10
-)
+// readSize holds a frame of the largest size and some more, in bytes. Larger reads have not made long messages cheaper. Buffers are held only
+// while bytes are in them: a connection that is silent holds none.
+const readSize = 32 << 10
 
 // readBuffer is bytes that were read and not handled: b[start:end].
 type readBuffer struct {
@@ -16,25 +12,13 @@ type readBuffer struct {
 	start, end int
 }
 
-var (
-	smallReads = sync.Pool{New: func() any { return &readBuffer{b: make([]byte, smallRead)} }}
-	largeReads = sync.Pool{New: func() any { return &readBuffer{b: make([]byte, largeRead)} }}
-)
+var readBuffers = sync.Pool{New: func() any { return &readBuffer{b: make([]byte, readSize)} }}
 
-func getReadBuffer(large bool) *readBuffer {
-	if large {
-		return largeReads.Get().(*readBuffer)
-	}
-	return smallReads.Get().(*readBuffer)
-}
+func getReadBuffer() *readBuffer { return readBuffers.Get().(*readBuffer) }
 
 func (b *readBuffer) release() {
 	b.start, b.end = 0, 0
-	if len(b.b) == largeRead {
-		largeReads.Put(b)
-	} else {
-		smallReads.Put(b)
-	}
+	readBuffers.Put(b)
 }
 
 func (b *readBuffer) bytes() []byte { return b.b[b.start:b.end] }

@@ -82,7 +82,7 @@ func (c *carriage) open(ctx context.Context, up *Upstream, r *bridge.Request) (r
 			return bridge.Result{Outcome: dispatch.ClientGone, Err: ctx.Err()}, false
 		}
 		if err != nil {
-			return bridge.Result{Outcome: dispatch.ConnectFailed, Unbegun: true, Err: err}, false
+			return bridge.Result{Outcome: dialOutcome(err), Unbegun: true, Err: err}, false
 		}
 		if c.send(u, r) {
 			return res, true
@@ -149,7 +149,7 @@ func writeBridged(u *upstreamConn, r *bridge.Request) {
 
 // upload sends the request's body.
 func (c *carriage) upload(client bridge.Client) {
-	buf := getReadBuffer(false)
+	buf := getReadBuffer()
 	defer buf.release()
 	for {
 		n, err := client.Read(buf.b)
@@ -213,7 +213,7 @@ func (c *carriage) nextHead() (h responseHead, ok bool) {
 }
 
 func (c *carriage) relayBody(client bridge.Client, length int64, noBody bool) error {
-	buf := getReadBuffer(false)
+	buf := getReadBuffer()
 	defer buf.release()
 	total := int64(0)
 	for {

@@ -327,7 +327,7 @@ func TestCarryHoldsBackTheEndpoint(t *testing.T) {
 			s.sync()
 		}
 	}
-	if total > streamWindow+smallRead {
+	if total > streamWindow+readSize {
 		t.Errorf("%d bytes were taken of a response that nobody reads", total)
 	}
 	close(release)

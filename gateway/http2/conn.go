@@ -66,7 +66,6 @@ type conn struct {
 
 	// The reader's own.
 	in      *readBuffer
-	roomy   bool // the last read filled its buffer: read more at once
 	readErr error
 	stepFn  func(fd uintptr) bool
 	batch   batch
@@ -167,7 +166,7 @@ func (c *conn) step(fd uintptr) bool {
 			return false
 		}
 		if err == nil {
-			err = c.took(n, n == len(room))
+			err = c.took(n)
 		}
 		if err != nil {
 			c.readErr = err
@@ -185,7 +184,7 @@ func (c *conn) readSecure() {
 		room := c.room()
 		n, err := c.nc.Read(room)
 		if n > 0 {
-			if err := c.took(n, n == len(room)); err != nil {
+			if err := c.took(n); err != nil {
 				c.readErr = err
 				return
 			}
@@ -203,7 +202,7 @@ func (c *conn) readSecure() {
 // room returns where to read into; there is always some.
 func (c *conn) room() []byte {
 	if c.in == nil {
-		c.in = getReadBuffer(c.roomy)
+		c.in = getReadBuffer()
 	}
 	c.in.compact()
 	return c.in.free()
@@ -218,9 +217,8 @@ func (c *conn) pause() {
 }
 
 // took handles the frames among the bytes that were read, and writes what follows from them.
-func (c *conn) took(n int, full bool) error {
+func (c *conn) took(n int) error {
 	c.in.end += n
-	c.roomy = full
 	c.heard.Store(dispatch.Now())
 	if c.shutting.Load() {
 		c.sock.TCP().SetReadDeadline(time.Now().Add(lingerTime)) // it is still reading

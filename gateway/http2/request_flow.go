@@ -143,6 +143,7 @@ func (s *stream) requestBytes(b *batch, p []byte, size int, end bool) bool {
 		case s.up.ended:
 			s.await(s.opts.times.response, true)
 		case !s.head.grpc:
+			s.blocked = false
 			s.await(s.opts.times.body, true)
 		}
 	}

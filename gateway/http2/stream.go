@@ -63,6 +63,7 @@ type stream struct {
 	messages grpc.MessageScan
 	usage    *openai.UsageScan
 
+	blocked bool               // the time for the body has passed while the endpoint took nothing of it
 	gone    bool               // the client has left while a goroutine has the stream
 	verdict verdict            // what that goroutine is to answer, if it was interrupted
 	cancel  context.CancelFunc // ends what it waits for
@@ -126,6 +127,7 @@ func (s *stream) begin(b *batch, id uint32, end bool) {
 	s.replay.begin(s.head.length)
 	s.headSent, s.answered, s.promised, s.status, s.usage = false, 0, -1, false, nil
 	s.messages = grpc.MessageScan{}
+	s.blocked = false
 	s.gone, s.verdict, s.cancel = false, verdict{}, nil
 	s.until.Store(0)
 	c.srv.active.Add(1)

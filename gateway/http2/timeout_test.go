@@ -141,6 +141,33 @@ func TestEndpointThatTakesNothingIsNotTheClientsFault(t *testing.T) {
 	g.wantEnded(1, dispatch.Completed, 200)
 }
 
+// An upload that the endpoint holds up is given as long as an answer is, and then it is the endpoint's fault.
+func TestEndpointThatHoldsUpAnUpload(t *testing.T) {
+	e := startEndpoint(t, window(0))
+	g := startGateway(t, "timeouts: {requestBody: 10s, responseHeader: 100s}\n"+simple, e)
+	c := g.dial()
+	s := warm(c, e)
+	r := c.request(postOf("/x"), false)
+	c.data(r, "{", false)
+	q := s.take()
+	c.sync()
+	g.look(11 * time.Second)
+	c.sync()
+	g.look(90 * time.Second)
+	c.sync()
+	if r.ended {
+		t.Fatalf("it ended too early, with %v %s", r.head, r.body)
+	}
+	g.look(130 * time.Second)
+	s.wantReset(q, errCancel)
+	c.whole(r)
+	if r.head.get(":status") != "504" || !strings.Contains(string(r.body), "upstream_timeout") {
+		t.Errorf("got %v %s", r.head, r.body)
+	}
+	g.wantEnded(1, dispatch.UpstreamTimeout, 504)
+	g.wantWholeWindows()
+}
+
 func TestClientThatTakesNothing(t *testing.T) {
 	e := startEndpoint(t)
 	g := startGateway(t, "timeouts: {write: 10s}\n"+simple, e)

@@ -150,7 +150,18 @@ func (up *Upstream) wait(ctx context.Context) (*upstreamConn, error) {
 	if u := up.reserve(); u != nil {
 		return u, nil
 	}
-	return nil, fmt.Errorf("cannot open a stream to %s: every new connection was closed, or was full, before it could be used", up.config.Address)
+	return nil, fmt.Errorf("cannot open a stream to %s: %w", up.config.Address, errFull)
+}
+
+// errFull is no fault of the endpoint: it has as much to do as it takes.
+var errFull = errors.New("every new connection was full, or was closed, before it could be used")
+
+// dialOutcome says what an error of wait is.
+func dialOutcome(err error) dispatch.Outcome {
+	if errors.Is(err, errFull) {
+		return dispatch.StreamRefused
+	}
+	return dispatch.ConnectFailed
 }
 
 // maxDials is how many new connections one stream waits for. Many streams share each, so it may come to nothing for the last of them.

@@ -58,7 +58,7 @@ func (s *stream) waitForConnection() {
 		u, err := up.wait(ctx)
 		if err != nil && ctx.Err() == nil {
 			s.x.Failed(err)
-			s.proceed(s.x.Retry(dispatch.ConnectFailed, true))
+			s.proceed(s.x.Retry(dialOutcome(err), true))
 			return
 		}
 		if err == nil && s.sendOn(u) {
