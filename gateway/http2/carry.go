@@ -96,7 +96,7 @@ func (c *carriage) send(u *upstreamConn, r *bridge.Request) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u.mu.Lock()
-	if u.dead || u.departing || u.ending {
+	if !u.mayOpen() {
 		u.mu.Unlock()
 		u.up.release(u)
 		return false

@@ -187,7 +187,7 @@ func (s *stream) forwardedFor(trusted bool) string {
 func (s *stream) send(b *batch, u *upstreamConn) bool {
 	end := s.up.ended && s.up.heldLen() == 0 && len(s.up.trailers) == 0
 	u.mu.Lock()
-	if u.dead || u.departing || u.ending {
+	if !u.mayOpen() {
 		u.mu.Unlock()
 		u.up.release(u)
 		return false

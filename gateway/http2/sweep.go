@@ -154,13 +154,14 @@ func (s *stream) expire(b *batch, id uint32, now int64) {
 		return
 	}
 	s.until.Store(0)
+	heldUp := s.stage == stageRelay && !s.up.ended && !s.headSent && s.up.heldLen() > 0
 	switch {
 	case s.down.heldLen() > 0:
 		s.await(s.opts.times.stream, true) // it is the client that takes its time, which is bounded by timeouts.write
-	case !s.up.ended && s.up.heldLen() > 0 && !s.headSent && !s.blocked:
+	case heldUp && !s.blocked:
 		s.blocked = true // it is the endpoint that takes no more; it has as long for that as for its answer
 		s.await(s.opts.times.response, true)
-	case !s.up.ended && s.up.heldLen() > 0 && !s.headSent:
+	case heldUp:
 		s.stop(b, verdict{dispatch.FailureReply(dispatch.UpstreamTimeout), dispatch.UpstreamTimeout})
 	case !s.up.ended && !s.headSent:
 		s.stop(b, verdict{replyRequestTimeout, dispatch.ClientGone})

@@ -38,6 +38,7 @@ type upstreamConn struct {
 	peers     map[uint32]peer
 	next      uint32 // the number of the next stream
 	departing bool   // it is to end with its last stream
+	allowed   uint32 // streams at once, as the endpoint has it
 	ending    bool   // it is read no more: its reader ends it
 }
 
@@ -61,7 +62,7 @@ type peer interface {
 var firstStream uint32 = 1
 
 func newUpstreamConn(up *Upstream, nc net.Conn, sock *socket.Conn) *upstreamConn {
-	u := &upstreamConn{up: up, scheme: "http", peers: make(map[uint32]peer), next: firstStream, most: unlimitedStreams}
+	u := &upstreamConn{up: up, scheme: "http", peers: make(map[uint32]peer), next: firstStream, most: unlimitedStreams, allowed: unlimitedStreams}
 	if up.tls != nil {
 		u.scheme = "https"
 	}
@@ -127,6 +128,12 @@ func (u *upstreamConn) explain(b *batch, err error) {
 		u.send(b, func(dst []byte) []byte { return appendGoAway(dst, 0, fault.code, fault.reason) })
 		u.lastWords(b)
 	}
+}
+
+// mayOpen reports whether a stream may be opened for which there is a place: the endpoint may have changed its mind since the place was reserved. The
+// lock is held.
+func (u *upstreamConn) mayOpen() bool {
+	return !u.dead && !u.departing && !u.ending && uint32(len(u.peers)) < u.allowed
 }
 
 // open gives p the next stream. The lock is held, and the place was reserved.
@@ -237,6 +244,9 @@ func (u *upstreamConn) limited(streams uint32) {
 	u.up.mu.Lock()
 	u.most = streams
 	u.up.mu.Unlock()
+	u.mu.Lock()
+	u.allowed = streams // before that is acknowledged
+	u.mu.Unlock()
 }
 
 func (u *upstreamConn) settingsDone() { u.once.Do(func() { close(u.settled) }) }
