@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// callBudget is how many objects a unary call may allocate whose fields are all in the connections' tables: none, and a little for the runtime's own.
+// callBudget is how many objects a unary call may allocate whose fields are all in the connections' tables: none, and a little for the
+// runtime's own.
 const callBudget = 0.05
 
 func TestUnaryCallKeepsToItsBudget(t *testing.T) {

@@ -6,10 +6,10 @@ import (
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
-// Frames that cost their receiver work and their sender next to nothing are bounded: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones
-// (CVE-2019-9512, 9515, 9517, 9518), and streams that are reset before they were answered (CVE-2023-44487, CVE-2025-8671). Each
-// connection has an allowance of them, which grows with time and with the frames that carry something: clients that ask for a sign of life with
-// every message, to measure the bandwidth, never exhaust it.
+// Frames that cost their receiver work and their sender next to nothing are bounded: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA,
+// unknown ones (CVE-2019-9512, 9515, 9517, 9518), and streams that are reset before they were answered (CVE-2023-44487, CVE-2025-8671).
+// Each connection has an allowance of them, which grows with time and with the frames that carry something: clients that ask for a sign of
+// life with every message, to measure the bandwidth, never exhaust it.
 const (
 	controlBurst      = 2000
 	controlsPerSecond = 200

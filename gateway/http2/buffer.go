@@ -2,8 +2,8 @@ package http2
 
 import "sync"
 
-// readSize holds a frame of the largest size and some more, in bytes. Larger reads have not made long messages cheaper. Buffers are held only
-// while bytes are in them: a connection that is silent holds none.
+// readSize holds a frame of the largest size and some more, in bytes. Larger reads have not made long messages cheaper. Buffers are held
+// only while bytes are in them: a connection that is silent holds none.
 const readSize = 32 << 10
 
 // readBuffer is bytes that were read and not handled: b[start:end].

@@ -7,7 +7,8 @@ import (
 )
 
 // lingerTime is how long a peer whose connection is closed may be silent while it has not closed its own side. Closing at once, with bytes
-// unread or still arriving, would reset the connection and might take what was sent last with it (RFC 9112, section 9.6, has the same for HTTP/1.1).
+// unread or still arriving, would reset the connection and might take what was sent last with it (RFC 9112, section 9.6, has the same for
+// HTTP/1.1).
 const lingerTime = 5 * time.Second
 
 // closeAfterOutput ends the connection once everything is written. The lock is held.
@@ -35,8 +36,8 @@ func (c *conn) shutWrite() {
 	}()
 }
 
-// lastWords is closeAfterOutput for the reader, when it reads no more frames: it waits until the output is written and the peer has closed its
-// side. Neither may take longer than lingerTime.
+// lastWords is closeAfterOutput for the reader, when it reads no more frames: it waits until the output is written and the peer has closed
+// its side. Neither may take longer than lingerTime.
 func (c *conn) lastWords(b *batch) {
 	c.mu.Lock()
 	c.closeAfterOutput(b)

@@ -274,8 +274,8 @@ func (c *conn) watchPeer() error {
 	return errors.Join(cerr, err)
 }
 
-// PeerGone is called by the watcher when the peer has half-closed or reset the connection. Who half-closes can take no part in flow control,
-// so both mean the same: the reader is to read to the end.
+// PeerGone is called by the watcher when the peer has half-closed or reset the connection. Who half-closes can take no part in flow
+// control, so both mean the same: the reader is to read to the end.
 func (c *conn) PeerGone(bool) {
 	c.fin.Store(true)
 	c.sock.WakeReader()

@@ -33,8 +33,8 @@ func (s *stream) answeredAll(b *batch, o dispatch.Outcome) {
 	s.finish(b, o)
 }
 
-// letGo takes the stream off an endpoint whose response is whole, though the client has yet to take the rest of it. Such an endpoint does not want
-// the rest of the request, and says so by NO_ERROR (RFC 9113, section 8.1); nor does it matter any more how it fares.
+// letGo takes the stream off an endpoint whose response is whole, though the client has yet to take the rest of it. Such an endpoint does
+// not want the rest of the request, and says so by NO_ERROR (RFC 9113, section 8.1); nor does it matter any more how it fares.
 func (s *stream) letGo(b *batch) {
 	s.disconnect(b)
 	s.up.abandon(b, errAbandoned)

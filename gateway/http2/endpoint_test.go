@@ -152,7 +152,8 @@ func (p *party) answerCall(r *record, messages ...string) {
 	p.endCall(r, "0")
 }
 
-// serve lets goroutines play the endpoint, one a connection: answer is called for each request once it is complete, or its head if e is hasty.
+// serve lets goroutines play the endpoint, one a connection: answer is called for each request once it is complete, or its head if e is
+// hasty.
 func (e *endpoint) serve(answer func(p *party, r *record)) {
 	e.serving.Go(func() {
 		for conn := range e.conns {

@@ -40,8 +40,8 @@ func (s *stream) trusted() bool {
 	return len(s.opts.TrustedProxies) > 0 && identity.Trusted(s.c.remote, s.opts.TrustedProxies)
 }
 
-// isVolatile reports whether a field must not enter a compression table: as it is secret (RFC 7541, section 7.1), or as it is seldom the same twice and
-// would only drive others out.
+// isVolatile reports whether a field must not enter a compression table: as it is secret (RFC 7541, section 7.1), or as it is seldom the
+// same twice and would only drive others out.
 func isVolatile(f *hpack.HeaderField) bool {
 	if f.Sensitive {
 		return true

@@ -107,8 +107,8 @@ func isEnd(err error) bool {
 	return err == io.EOF || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// FuzzClientFrames sends anything behind a client's preface. The gateway must end the connection when the client has, and send frames meanwhile
-// that are well-formed.
+// FuzzClientFrames sends anything behind a client's preface. The gateway must end the connection when the client has, and send frames
+// meanwhile that are well-formed.
 func FuzzClientFrames(f *testing.F) {
 	addSeeds(f,
 		converse(func(c *conversation) {

@@ -11,8 +11,8 @@ import (
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
-// lane is one direction of a call: what its sender sends, on its way to its receiver. Either may be a stream of a connection, or a goroutine of
-// this process, which reads or writes and waits. Its owner's lock guards it.
+// lane is one direction of a call: what its sender sends, on its way to its receiver. Either may be a stream of a connection, or a
+// goroutine of this process, which reads or writes and waits. Its owner's lock guards it.
 type lane struct {
 	mu    *sync.Mutex
 	owner laneOwner
@@ -73,8 +73,8 @@ func (l *lane) empty() {
 // heldLen is how many bytes are held.
 func (l *lane) heldLen() int { return len(l.held) - l.start }
 
-// take accepts what the sender, a connection, sent. size is what counts against its window, and own is how many bytes of p it did not send: fewer than
-// none if p is shorter than what it sent. It reports false if that was more than it may send.
+// take accepts what the sender, a connection, sent. size is what counts against its window, and own is how many bytes of p it did not send:
+// fewer than none if p is shorter than what it sent. It reports false if that was more than it may send.
 func (l *lane) take(b *batch, p []byte, size, own int, end bool) bool {
 	l.credit -= int64(size)
 	if l.credit < 0 {

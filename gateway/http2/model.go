@@ -7,8 +7,8 @@ import (
 	"github.com/penstock/penstock/gateway/openai"
 )
 
-// findModel looks for the model's name in what has come of the request. It reports whether the answer is known; if not, more has to come, or the
-// request was refused.
+// findModel looks for the model's name in what has come of the request. It reports whether the answer is known; if not, more has to come,
+// or the request was refused.
 func (s *stream) findModel(b *batch) (known bool) {
 	if s.head.grpc {
 		return s.findCallModel(b)
@@ -85,8 +85,8 @@ func (s *stream) needMore(b *batch) {
 	s.await(s.opts.times.body, true)
 }
 
-// replaceModel replaces the model's name, and nothing else, in what has come of the body; in the messages of a call that are still to come, too. It
-// reports false if the request was refused.
+// replaceModel replaces the model's name, and nothing else, in what has come of the body; in the messages of a call that are still to come,
+// too. It reports false if the request was refused.
 func (s *stream) replaceModel(b *batch) bool {
 	body, name := s.up.held[s.up.start:], s.x.Target.Model
 	var out []byte

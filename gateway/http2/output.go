@@ -57,8 +57,8 @@ func (c *conn) sendReset(b *batch, id uint32, code errCode) {
 	c.send(b, func(dst []byte) []byte { return appendReset(dst, id, code) })
 }
 
-// flush writes the output. Only who has set flushing calls it, and never with a stream's lock held. What the socket does not take is written by a
-// goroutine of its own.
+// flush writes the output. Only who has set flushing calls it, and never with a stream's lock held. What the socket does not take is
+// written by a goroutine of its own.
 func (c *conn) flush(b *batch) {
 	c.mu.Lock()
 	for c.out != nil && !c.dead {
@@ -171,8 +171,8 @@ func (c *conn) spend(size int) error {
 	return nil
 }
 
-// writeData appends as much of p as the lane's window, the connection's and the output allow, and the end of the stream if all of p went and
-// end is set. Where it was not the stream's window that was too small, the lane waits for its turn. Its lock is held.
+// writeData appends as much of p as the lane's window, the connection's and the output allow, and the end of the stream if all of p went
+// and end is set. Where it was not the stream's window that was too small, the lane waits for its turn. Its lock is held.
 func (c *conn) writeData(b *batch, l *lane, p []byte, end bool) (n int, ended bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,12 +7,14 @@ import (
 )
 
 // promptBytes is how much of a body is read for its prompt, and so waited for where the pool's policy wants to know that, in bytes. What is
-// mixed into a prompt's keys may come last (see openai.PromptScan), so it is all of a body or, the same for each request of a conversation, so much.
+// mixed into a prompt's keys may come last (see openai.PromptScan), so it is all of a body or, the same for each request of a conversation,
+// so much.
 const promptBytes = 256 << 10
 
 var promptScans = sync.Pool{New: func() any { return new(openai.PromptScan) }}
 
-// readPrompt reads the prompt, as far as it has come, where the pool's policy wants to know it. It reports false if more is to be waited for.
+// readPrompt reads the prompt, as far as it has come, where the pool's policy wants to know it. It reports false if more is to be waited
+// for.
 func (s *stream) readPrompt(b *batch) (read bool) {
 	h, x := &s.head, &s.x
 	if s.prompted {

@@ -23,8 +23,8 @@ func newRenamer(f grpc.Field, from, to string, most int) *renamer {
 	return r
 }
 
-// feed takes the next bytes of the call and returns what goes on in their place, which is good until the next call. ok is false if a message would get
-// longer than a message can be.
+// feed takes the next bytes of the call and returns what goes on in their place, which is good until the next call. ok is false if a
+// message would get longer than a message can be.
 func (r *renamer) feed(p []byte, ended bool) (out []byte, ok bool) {
 	r.out = r.out[:0]
 	for {

@@ -12,7 +12,8 @@ const (
 	smallReplay = 2 << 10
 )
 
-// replay is the body of a request so far, kept until an endpoint answers, in case that another endpoint has to be asked. Long bodies are not kept.
+// replay is the body of a request so far, kept until an endpoint answers, in case that another endpoint has to be asked. Long bodies are
+// not kept.
 type replay struct {
 	b    []byte
 	big  *[maxReplay]byte // beneath b once that is longer than smallReplay
@@ -42,7 +43,8 @@ func (r *replay) end() {
 	r.lost = true
 }
 
-// add appends to the body. first says that p begins it, and grpc that it is a call's: the length of its first message then tells whether there is any use.
+// add appends to the body. first says that p begins it, and grpc that it is a call's: the length of its first message then tells whether
+// there is any use.
 func (r *replay) add(p []byte, first, grpc bool) {
 	switch {
 	case r.lost || len(p) == 0:

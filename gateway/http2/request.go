@@ -31,8 +31,8 @@ type requestHead struct {
 	grpc        bool
 }
 
-// fault is what is wrong with a head; the zero value is nothing. Faults of HTTP/2 itself (RFC 9113, sections 8.1 to 8.3) reset the stream; those that
-// HTTP/1.1 has as well are answered.
+// fault is what is wrong with a head; the zero value is nothing. Faults of HTTP/2 itself (RFC 9113, sections 8.1 to 8.3) reset the stream;
+// those that HTTP/1.1 has as well are answered.
 type fault uint8
 
 const (
@@ -198,7 +198,8 @@ func (h *requestHead) Lookup(name string) (value []byte, ok bool) {
 	return value, ok
 }
 
-// Next returns the value of the first field with a name at position from or after it. Positions count the fields behind the pseudo-header fields.
+// Next returns the value of the first field with a name at position from or after it. Positions count the fields behind the pseudo-header
+// fields.
 func (h *requestHead) Next(name string, from int) (value []byte, next int, ok bool) {
 	fields := h.fields[h.regular:]
 	for i := from; i < len(fields); i++ {

@@ -270,8 +270,8 @@ func (s *stream) responseTrailers(b *batch, fields []hpack.HeaderField) {
 	s.down.pump(b)
 }
 
-// mayTrail reports whether a field may come in trailers. Those of a gRPC call are metadata, which nobody merges into a head: they have any name
-// but those of the connection's fields, the framing's, and the gateway's own.
+// mayTrail reports whether a field may come in trailers. Those of a gRPC call are metadata, which nobody merges into a head: they have any
+// name but those of the connection's fields, the framing's, and the gateway's own.
 func mayTrail(name string, isCall bool) bool {
 	if isCall {
 		return !isConnectionField(name) && name != "content-length" && name != "x-request-id"

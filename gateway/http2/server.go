@@ -99,7 +99,8 @@ func (s *Server) rouse() {
 	}
 }
 
-// ServeConn serves c until it ends, and closes it. c is a *net.TCPConn, or a *tls.Conn whose handshake is done. Nothing has been read of it.
+// ServeConn serves c until it ends, and closes it. c is a *net.TCPConn, or a *tls.Conn whose handshake is done. Nothing has been read of
+// it.
 func (s *Server) ServeConn(c net.Conn) {
 	cc, err := s.open(c)
 	if err != nil {

@@ -23,8 +23,8 @@ const (
 	stageReply               // nobody: an answer of the gateway\'s own is on its way, and the rest of the request is dropped
 )
 
-// stream is one request of a client: a gRPC call or any other. Streams are used again, by the same connection only; who comes late for an earlier use
-// finds another number in id.
+// stream is one request of a client: a gRPC call or any other. Streams are used again, by the same connection only; who comes late for an
+// earlier use finds another number in id.
 type stream struct {
 	c *clientConn
 

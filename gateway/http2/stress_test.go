@@ -28,9 +28,9 @@ func crowd(g *gateway, clients int, call func(c *party, rnd *rand.Rand)) {
 	all.Wait()
 }
 
-// TestWindowsChangeWhileStreamsOpen has an endpoint change the windows of streams again and again while streams are opened: none may be counted
-// with a change that it has begun with already. The endpoint looks whether it gets more than it allows, and a call that is given less would never
-// end.
+// TestWindowsChangeWhileStreamsOpen has an endpoint change the windows of streams again and again while streams are opened: none may be
+// counted with a change that it has begun with already. The endpoint looks whether it gets more than it allows, and a call that is given
+// less would never end.
 func TestWindowsChangeWhileStreamsOpen(t *testing.T) {
 	e := startEndpoint(t, window(3000))
 	body := pattern(10_000)

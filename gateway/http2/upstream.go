@@ -92,8 +92,8 @@ func (up *Upstream) cut() {
 	}
 }
 
-// reserve returns a connection with a place for one more stream, which is then taken; nil if there is none. Who does not open a stream in the end
-// gives the place back by release.
+// reserve returns a connection with a place for one more stream, which is then taken; nil if there is none. Who does not open a stream in
+// the end gives the place back by release.
 func (up *Upstream) reserve() *upstreamConn {
 	up.mu.Lock()
 	defer up.mu.Unlock()

@@ -42,7 +42,8 @@ type upstreamConn struct {
 	ending    bool   // it is read no more: its reader ends it
 }
 
-// peer is what has a stream of an endpoint's connection. Its methods run on the reader's goroutine, without locks; it checks that it still has the stream.
+// peer is what has a stream of an endpoint's connection. Its methods run on the reader's goroutine, without locks; it checks that it still
+// has the stream.
 type peer interface {
 	// response takes a header block. It keeps nothing of fields but the strings in it.
 	response(b *batch, u *upstreamConn, id uint32, fields []hpack.HeaderField, end, tooLarge bool)
@@ -100,7 +101,8 @@ func (u *upstreamConn) serveEndpoint() {
 	u.up.forget(u)
 }
 
-// loseAll tells the streams of a connection that is read no more. Those whose head was not written can go elsewhere, so it must not be written later.
+// loseAll tells the streams of a connection that is read no more. Those whose head was not written can go elsewhere, so it must not be
+// written later.
 func (u *upstreamConn) loseAll(b *batch, err error) {
 	u.mu.Lock()
 	u.ending = true
@@ -130,8 +132,8 @@ func (u *upstreamConn) explain(b *batch, err error) {
 	}
 }
 
-// mayOpen reports whether a stream may be opened for which there is a place: the endpoint may have changed its mind since the place was reserved. The
-// lock is held.
+// mayOpen reports whether a stream may be opened for which there is a place: the endpoint may have changed its mind since the place was
+// reserved. The lock is held.
 func (u *upstreamConn) mayOpen() bool {
 	return !u.dead && !u.departing && !u.ending && uint32(len(u.peers)) < u.allowed
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
-// A stream that has to wait gets a goroutine for as long. Whoever wants the stream to end meanwhile says so in stream.gone or stream.verdict and wakes it.
+// A stream that has to wait gets a goroutine for as long. Whoever wants the stream to end meanwhile says so in stream.gone or
+// stream.verdict and wakes it.
 
 // waitForEndpoint waits in the pool's queue.
 func (s *stream) waitForEndpoint() { s.proceed(s.x.AdmitLater()) }

@@ -8,8 +8,8 @@ import (
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
-// An endpoint that has answered to the end has nothing to do with what the client has yet to take: neither the reset by which it declines the
-// rest of the request (RFC 9113, section 8.1) nor its connection's end may cost any of it.
+// An endpoint that has answered to the end has nothing to do with what the client has yet to take: neither the reset by which it declines
+// the rest of the request (RFC 9113, section 8.1) nor its connection's end may cost any of it.
 func TestWholeResponseOutlivesItsEndpoint(t *testing.T) {
 	for name, end := range map[string]func(s *party, q *record){
 		"reset with NO_ERROR":  func(s *party, q *record) { s.cancel(q, errNone) },
@@ -73,7 +73,8 @@ func TestDeadlineAmidMessage(t *testing.T) {
 	}
 }
 
-// Trailers of calls are metadata and have any name. Those of other responses do not: who puts them into the head would take them for its own.
+// Trailers of calls are metadata and have any name. Those of other responses do not: who puts them into the head would take them for its
+// own.
 func TestTrailersOfCallsAreMetadata(t *testing.T) {
 	e, _, c := start(t, simple)
 	trailers := list("grpc-status", "0", "authorization", "a", "traceparent", "b", "cookie", "c", "x-request-id", "none", "content-length", "7")

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// endings are how calls end in TestWindowsSurviveEveryEnding: what the endpoint does once it has a call's head, and what the client does then.
+// endings are how calls end in TestWindowsSurviveEveryEnding: what the endpoint does once it has a call's head, and what the client does
+// then.
 var endings = []struct {
 	name     string
 	endpoint func(s *party, q *record, body []byte)
