@@ -22,5 +22,5 @@
 // # Locks
 //
 // A stream has a lock (stream.mu), and so has each connection's output (conn.mu). A stream's lock is taken first; no goroutine holds two of
-// a kind.
+// a kind. No output is written while a stream's lock is held: writing makes room, and then the streams that wait for it have their turn.
 package http2
