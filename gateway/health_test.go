@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -96,12 +97,14 @@ const (
 func TestHealthStateNamesPoolsAndModels(t *testing.T) {
 	up := answering(t, "up")
 	// Pool down is probed, and answers no probe with a success.
-	down := probed(t, "down", new(atomic.Int64))
+	var unwell atomic.Int64
+	unwell.Store(http.StatusServiceUnavailable)
+	down := probed(t, "down", &unwell)
 	r := start(t, fmt.Sprintf(`
 pools:
   up: {endpoints: ["http://%s"]}
-  down: {endpoints: ["http://%s"], probe: {path: /missing, interval: 10s}}
-  same: {endpoints: ["http://%[2]s"], probe: {path: /missing, interval: 10s}}
+  down: {endpoints: ["http://%s"], probe: {path: /up, interval: 10s}}
+  same: {endpoints: ["http://%[2]s"], probe: {path: /up, interval: 10s}}
 routes:
   - {match: {model: both}, split: [{pool: up, weight: 1}, {pool: down, weight: 9}]}
   - {match: {model: cold}, split: [{pool: up, weight: 0}, {pool: down, weight: 1}]}
