@@ -64,6 +64,8 @@ func (c *clientConn) requestTrailers(b *batch, id uint32, sound bool) error {
 		return nil
 	}
 	switch {
+	case s.up.ended && s.down.sentEnd: // only the goroutine that had the stream has not forgotten it yet
+		return connErrorf(errStreamClosed, "HEADERS came on stream %d, which is closed", id)
 	case s.up.ended:
 		c.resetStream(b, id, errStreamClosed)
 	case !sound || !validTrailers(c.fields) || s.head.length >= 0 && s.body != s.head.length:
