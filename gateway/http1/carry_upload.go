@@ -111,7 +111,8 @@ func (t *trip) endUpload() (sent bool) {
 	}
 	inTime := t.complete && up.read.Load()
 	up.stopping.Store(true)
-	if up.streamed && !(up.read.Load() && up.ended()) {
+	// A body of unknown length was read once Read has told its end. One of known length was read before that, so a Read may yet wait.
+	if up.streamed && !(up.read.Load() && (t.request.Length < 0 || up.ended())) {
 		t.client.StopReading()
 	}
 	if !inTime || !up.endsWithin(lastWrite) {
