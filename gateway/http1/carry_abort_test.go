@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/gateway/bridge"
+	"github.com/penstock/penstock/gateway/bridge/bridgetest"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
@@ -16,23 +17,23 @@ func TestEndOfACallFreesItsEndpointAtOnce(t *testing.T) {
 	tests := []struct {
 		name    string
 		request *bridge.Request
-		play    func(c *caller, w io.Writer, s *peer) // from the request's arrival at the backend to the end
+		play    func(c *bridgetest.Client, w io.Writer, s *peer) // from the request's arrival at the backend to the end
 	}{
-		{"before the response's head", get("/x"), func(c *caller, w io.Writer, s *peer) { s.head() }},
-		{"in a stream", get("/x"), func(c *caller, w io.Writer, s *peer) {
+		{"before the response's head", get("/x"), func(c *bridgetest.Client, w io.Writer, s *peer) { s.head() }},
+		{"in a stream", get("/x"), func(c *bridgetest.Client, w io.Writer, s *peer) {
 			s.head()
 			s.send(chunkedHead + chunk("token"))
-			c.awaitText("token")
+			c.AwaitText("token")
 		}},
-		{"in an upload", postOf(-1, false), func(c *caller, w io.Writer, s *peer) {
+		{"in an upload", postOf(-1, false), func(c *bridgetest.Client, w io.Writer, s *peer) {
 			s.head()
 			io.WriteString(w, "begin")
 			s.expect(chunk("begin"))
 		}},
-		{"in an upload that is answered already", postOf(-1, false), func(c *caller, w io.Writer, s *peer) {
+		{"in an upload that is answered already", postOf(-1, false), func(c *bridgetest.Client, w io.Writer, s *peer) {
 			s.head()
 			s.send(chunkedHead)
-			<-c.headed
+			<-c.Headed
 		}},
 	}
 	for _, test := range tests {
@@ -41,17 +42,17 @@ func TestEndOfACallFreesItsEndpointAtOnce(t *testing.T) {
 			up := startUpstream(t, b)
 			var took []time.Duration
 			for range 20 {
-				c, w := uploading(t)
-				k := carry(t, up, test.request, c)
+				c, w := bridgetest.NewUploader(t)
+				k := bridgetest.Carry(t, up, test.request, c)
 				s := b.accept()
 				test.play(c, w, s)
 				left := time.Now()
-				k.cancel()
+				k.Cancel()
 				took = append(took, s.gone().Sub(left))
-				if r := k.ended(dispatch.ClientGone, false); !errors.Is(r.Err, context.Canceled) {
+				if r := k.Ended(dispatch.ClientGone, false); !errors.Is(r.Err, context.Canceled) {
 					t.Errorf("the error is %v", r.Err)
 				}
-				if c.complete {
+				if c.Complete {
 					t.Error("the response was ended as if it were complete")
 				}
 			}
@@ -65,11 +66,11 @@ func TestCallThatEndsBeforeItBeginsReachesNobody(t *testing.T) {
 	up := startUpstream(t, b)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if r := up.Carry(ctx, get("/x"), newCaller(t, "")); r.Outcome != dispatch.ClientGone || r.Unbegun {
+	if r := up.Carry(ctx, get("/x"), bridgetest.NewClient(t, "")); r.Outcome != dispatch.ClientGone || r.Unbegun {
 		t.Errorf("the call ended as %+v", r)
 	}
 	s := idleConnection(t, b, up)
-	if r := up.Carry(ctx, get("/x"), newCaller(t, "")); r.Outcome != dispatch.ClientGone {
+	if r := up.Carry(ctx, get("/x"), bridgetest.NewClient(t, "")); r.Outcome != dispatch.ClientGone {
 		t.Errorf("the call ended as %+v", r)
 	}
 	if got, _ := s.rest(); got != "" {
@@ -80,13 +81,13 @@ func TestCallThatEndsBeforeItBeginsReachesNobody(t *testing.T) {
 func TestClientThatTakesNoMoreEndsItsCall(t *testing.T) {
 	b := startBackend(t)
 	up := startUpstream(t, b)
-	c := newCaller(t, "")
-	c.taking = func([]byte) error { return errors.New("the stream was reset") }
-	k := carry(t, up, get("/x"), c)
+	c := bridgetest.NewClient(t, "")
+	c.Taking = func([]byte) error { return errors.New("the stream was reset") }
+	k := bridgetest.Carry(t, up, get("/x"), c)
 	s := b.accept()
 	s.head()
 	s.send(chunkedHead + chunk("token"))
-	k.ended(dispatch.ClientGone, false)
+	k.Ended(dispatch.ClientGone, false)
 	s.gone()
 }
 
@@ -94,10 +95,10 @@ func TestClientThatTakesNoMoreEndsItsCall(t *testing.T) {
 func TestSlowClientHoldsUpItsEndpoint(t *testing.T) {
 	b := startBackend(t)
 	up := startUpstream(t, b)
-	c := newCaller(t, "")
+	c := bridgetest.NewClient(t, "")
 	taking, stuck := make(chan struct{}), make(chan struct{}, 1)
 	ended := make(chan struct{})
-	c.taking = func([]byte) error {
+	c.Taking = func([]byte) error {
 		select {
 		case stuck <- struct{}{}:
 		default:
@@ -109,7 +110,7 @@ func TestSlowClientHoldsUpItsEndpoint(t *testing.T) {
 			return context.Canceled
 		}
 	}
-	k := carry(t, up, get("/x"), c)
+	k := bridgetest.Carry(t, up, get("/x"), c)
 	s := b.accept()
 	s.head()
 	s.send(chunkedHead)
@@ -132,21 +133,21 @@ func TestSlowClientHoldsUpItsEndpoint(t *testing.T) {
 	if n := <-filled; n > 100<<20 {
 		t.Errorf("the endpoint could send %d bytes to a client that takes none", n)
 	}
-	k.cancel()
+	k.Cancel()
 	close(ended)
-	k.ended(dispatch.ClientGone, false)
+	k.Ended(dispatch.ClientGone, false)
 	s.gone()
 }
 
 func TestClosingTheServerEndsCalls(t *testing.T) {
 	b := startBackend(t)
 	up := startUpstream(t, b)
-	k := carry(t, up, get("/x"), newCaller(t, ""))
+	k := bridgetest.Carry(t, up, get("/x"), bridgetest.NewClient(t, ""))
 	s := b.accept()
 	s.head()
 	up.srv.Close()
 	s.gone()
-	k.ended(dispatch.ClientGone, false)
-	carry(t, up, get("/x"), newCaller(t, "")).ended(dispatch.ConnectFailed, true)
+	k.Ended(dispatch.ClientGone, false)
+	bridgetest.Carry(t, up, get("/x"), bridgetest.NewClient(t, "")).Ended(dispatch.ConnectFailed, true)
 	b.idle()
 }

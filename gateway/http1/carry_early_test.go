@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/penstock/penstock/gateway/bridge/bridgetest"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
@@ -12,7 +13,7 @@ func TestEarlyResponseEndsACarriedUpload(t *testing.T) {
 	for _, length := range []int64{-1, 1 << 30} {
 		b := startBackend(t)
 		up := startUpstream(t, b)
-		c, w := uploading(t)
+		c, w := bridgetest.NewUploader(t)
 		sent := make(chan struct{})
 		go func() {
 			defer close(sent)
@@ -22,56 +23,56 @@ func TestEarlyResponseEndsACarriedUpload(t *testing.T) {
 				}
 			}
 		}()
-		k := carry(t, up, postOf(length, false), c)
+		k := bridgetest.Carry(t, up, postOf(length, false), c)
 		s := b.accept()
 		s.head()
 		s.send(plain(413, "too much"))
-		k.ended(dispatch.Completed, false)
+		k.Ended(dispatch.Completed, false)
 		<-sent // it was stopped
-		if c.head.Status != 413 || c.text() != "too much" || !c.complete {
-			t.Errorf("got %+v %q", c.head, c.text())
+		if c.Response.Status != 413 || c.Text() != "too much" || !c.Complete {
+			t.Errorf("got %+v %q", c.Response, c.Text())
 		}
 		s.gone()
 		// The connection was not kept for others.
-		k = carry(t, up, get("/x"), newCaller(t, ""))
+		k = bridgetest.Carry(t, up, get("/x"), bridgetest.NewClient(t, ""))
 		s = b.accept()
 		s.head()
 		s.send(plain(200, "ok"))
-		k.ended(dispatch.Completed, false)
+		k.Ended(dispatch.Completed, false)
 	}
 }
 
 func TestBackendMayAnswerWhileItReadsACarriedUpload(t *testing.T) {
 	b := startBackend(t)
 	up := startUpstream(t, b)
-	c, w := uploading(t)
-	k := carry(t, up, postOf(-1, false), c)
+	c, w := bridgetest.NewUploader(t)
+	k := bridgetest.Carry(t, up, postOf(-1, false), c)
 	s := b.accept()
 	s.head()
 	s.send(chunkedHead)
-	<-c.headed
+	<-c.Headed
 	var want string
 	for range 3 {
 		io.WriteString(w, "ping")
 		s.expect(chunk("ping"))
 		s.send(chunk("pong"))
 		want += "pong"
-		c.awaitText(want)
+		c.AwaitText(want)
 	}
 	w.Close()
 	s.expect("0\r\n\r\n")
 	s.send("0\r\n\r\n")
-	k.ended(dispatch.Completed, false)
+	k.Ended(dispatch.Completed, false)
 	select {
-	case <-c.stopped:
+	case <-c.Stopped:
 		t.Error("a client whose body was read was told to stop")
 	default:
 	}
 	// The connection is in order.
-	k = carry(t, up, get("/next"), newCaller(t, ""))
+	k = bridgetest.Carry(t, up, get("/next"), bridgetest.NewClient(t, ""))
 	s.head()
 	s.send(plain(200, "ok"))
-	k.ended(dispatch.Completed, false)
+	k.Ended(dispatch.Completed, false)
 	b.idle()
 }
 
@@ -79,17 +80,17 @@ func TestBackendMayAnswerWhileItReadsACarriedUpload(t *testing.T) {
 func TestAnswerBeforeTheEndOfABodyOfKnownLength(t *testing.T) {
 	b := startBackend(t)
 	up := startUpstream(t, b)
-	c, w := uploading(t)
-	k := carry(t, up, postOf(4, false), c)
+	c, w := bridgetest.NewUploader(t)
+	k := bridgetest.Carry(t, up, postOf(4, false), c)
 	s := b.accept()
 	s.head()
 	io.WriteString(w, "body")
 	s.expect("body")
 	s.send(plain(200, "ok"))
-	k.ended(dispatch.Completed, false)
-	k = carry(t, up, get("/next"), newCaller(t, ""))
+	k.Ended(dispatch.Completed, false)
+	k = bridgetest.Carry(t, up, get("/next"), bridgetest.NewClient(t, ""))
 	s.head()
 	s.send(plain(200, "ok"))
-	k.ended(dispatch.Completed, false)
+	k.Ended(dispatch.Completed, false)
 	b.idle()
 }

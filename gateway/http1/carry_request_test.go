@@ -4,6 +4,7 @@ import (
 	"io"
 	"testing"
 
+	"github.com/penstock/penstock/gateway/bridge/bridgetest"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
@@ -24,14 +25,14 @@ func TestCarryReadsHeldBodiesToTheirEnd(t *testing.T) {
 	for length, body := range map[int64]string{0: "", 4: "body", -1: "body"} {
 		b := startBackend(t)
 		up := startUpstream(t, b)
-		c := newCaller(t, body)
-		end := &noted{Reader: c.body}
-		c.body = end
-		k := carry(t, up, postOf(length, true), c)
+		c := bridgetest.NewClient(t, body)
+		end := &noted{Reader: c.Body}
+		c.Body = end
+		k := bridgetest.Carry(t, up, postOf(length, true), c)
 		s := b.accept()
 		s.request()
 		s.send(plain(200, "ok"))
-		k.ended(dispatch.Completed, false)
+		k.Ended(dispatch.Completed, false)
 		if !end.ended {
 			t.Errorf("the end of a body of length %d was not read", length)
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/penstock/penstock/gateway/bridge/bridgetest"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
@@ -34,10 +35,10 @@ func TestCarryRelaysResponses(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, piecewise %v", test.name, piecewise), func(t *testing.T) {
 				b := startBackend(t)
 				up := startUpstream(t, b)
-				c := newCaller(t, "")
+				c := bridgetest.NewClient(t, "")
 				r := get("/x")
 				r.Method = test.method
-				k := carry(t, up, r, c)
+				k := bridgetest.Carry(t, up, r, c)
 				s := b.accept()
 				s.head()
 				if piecewise {
@@ -50,21 +51,21 @@ func TestCarryRelaysResponses(t *testing.T) {
 				if test.close {
 					s.close()
 				}
-				k.ended(dispatch.Completed, false)
-				if !c.complete || c.text() != test.body || c.head.Length != test.length || c.head.NoBody != test.noBody {
-					t.Errorf("got %+v %q (complete: %v)", c.head, c.text(), c.complete)
+				k.Ended(dispatch.Completed, false)
+				if !c.Complete || c.Text() != test.body || c.Response.Length != test.length || c.Response.NoBody != test.noBody {
+					t.Errorf("got %+v %q (complete: %v)", c.Response, c.Text(), c.Complete)
 				}
 				if test.close {
 					return
 				}
 				// The connection is in order, and serves the next request.
-				c = newCaller(t, "")
-				k = carry(t, up, get("/next"), c)
+				c = bridgetest.NewClient(t, "")
+				k = bridgetest.Carry(t, up, get("/next"), c)
 				if head := s.head(); !strings.HasPrefix(head, "GET /next ") {
 					t.Errorf("the next request came as %q", head)
 				}
 				s.send(plain(200, "next"))
-				k.ended(dispatch.Completed, false)
+				k.Ended(dispatch.Completed, false)
 				b.idle()
 			})
 		}
@@ -74,15 +75,15 @@ func TestCarryRelaysResponses(t *testing.T) {
 func TestCarryDropsWhatHoldsForOneConnection(t *testing.T) {
 	b := startBackend(t)
 	up := startUpstream(t, b)
-	c := newCaller(t, "")
-	k := carry(t, up, get("/x"), c)
+	c := bridgetest.NewClient(t, "")
+	k := bridgetest.Carry(t, up, get("/x"), c)
 	s := b.accept()
 	s.head()
 	s.send("HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Nominated\r\nKeep-Alive: timeout=5\r\nX-Nominated: 1\r\nProxy-Authenticate: Basic\r\n" +
 		"Upgrade: h2c\r\nX-Stays:  2 \r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nContent-Length: 2\r\n\r\nok")
-	k.ended(dispatch.Completed, false)
+	k.Ended(dispatch.Completed, false)
 	want := "[{x-stays 2 false} {set-cookie a=b true} {set-cookie c=d true}]"
-	if got := fmt.Sprint(c.head.Fields); got != want {
+	if got := fmt.Sprint(c.Response.Fields); got != want {
 		t.Errorf("the fields are %s, want %s", got, want)
 	}
 }
@@ -99,16 +100,16 @@ func TestCarryRelaysInterimResponses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := startBackend(t)
 			up := startUpstream(t, b)
-			c := newCaller(t, "body")
+			c := bridgetest.NewClient(t, "body")
 			r := postOf(4, false)
 			r.ExpectContinue = test.expect
-			k := carry(t, up, r, c)
+			k := bridgetest.Carry(t, up, r, c)
 			s := b.accept()
 			s.request()
 			s.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + plain(200, "ok"))
-			k.ended(dispatch.Completed, false)
-			if got := strings.ReplaceAll(fmt.Sprint(c.interim), " false}", "}"); got != test.want || c.text() != "ok" {
-				t.Errorf("got %s and %q, want %s", got, c.text(), test.want)
+			k.Ended(dispatch.Completed, false)
+			if got := strings.ReplaceAll(fmt.Sprint(c.Interims), " false}", "}"); got != test.want || c.Text() != "ok" {
+				t.Errorf("got %s and %q, want %s", got, c.Text(), test.want)
 			}
 		})
 	}
@@ -126,13 +127,13 @@ func TestCarryRefusesMalformedResponses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := startBackend(t)
 			up := startUpstream(t, b)
-			c := newCaller(t, "")
-			k := carry(t, up, get("/x"), c)
+			c := bridgetest.NewClient(t, "")
+			k := bridgetest.Carry(t, up, get("/x"), c)
 			s := b.accept()
 			s.head()
 			s.send(response)
-			k.ended(dispatch.UpstreamBroken, false)
-			if c.complete {
+			k.Ended(dispatch.UpstreamBroken, false)
+			if c.Complete {
 				t.Error("the response was ended as if it were complete")
 			}
 			s.gone()

@@ -4,26 +4,27 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock/gateway/bridge"
+	"github.com/penstock/penstock/gateway/bridge/bridgetest"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
 // idleConnection leaves an idle connection to b in the pool.
 func idleConnection(t *testing.T, b *backend, up *Upstream) *peer {
 	t.Helper()
-	k := carry(t, up, get("/first"), newCaller(t, ""))
+	k := bridgetest.Carry(t, up, get("/first"), bridgetest.NewClient(t, ""))
 	s := b.accept()
 	s.head()
 	s.send(plain(200, "ok"))
-	k.ended(dispatch.Completed, false)
+	k.Ended(dispatch.Completed, false)
 	return s
 }
 
 func TestCarryTellsWhatMayBeTriedAgain(t *testing.T) {
 	t.Run("no connection", func(t *testing.T) {
 		up := startUpstream(t, &backend{addr: deadAddress(t)})
-		carry(t, up, postOf(4, true), newCaller(t, "body")).ended(dispatch.ConnectFailed, true)
-		c := newCaller(t, "body")
-		carry(t, up, postOf(4, false), c).ended(dispatch.ConnectFailed, true)
+		bridgetest.Carry(t, up, postOf(4, true), bridgetest.NewClient(t, "body")).Ended(dispatch.ConnectFailed, true)
+		c := bridgetest.NewClient(t, "body")
+		bridgetest.Carry(t, up, postOf(4, false), c).Ended(dispatch.ConnectFailed, true)
 		if n, err := c.Read(make([]byte, 10)); n != 4 || err != nil {
 			t.Errorf("%d bytes of the body are left (%v), want all", n, err)
 		}
@@ -33,29 +34,29 @@ func TestCarryTellsWhatMayBeTriedAgain(t *testing.T) {
 			b := startBackend(t)
 			up := startUpstream(t, b)
 			s := idleConnection(t, b, up)
-			k := carry(t, up, postOf(4, true), newCaller(t, "body"))
+			k := bridgetest.Carry(t, up, postOf(4, true), bridgetest.NewClient(t, "body"))
 			s.head()
 			end(s)
-			k.ended(dispatch.StaleConnection, true)
+			k.Ended(dispatch.StaleConnection, true)
 		})
 		t.Run("a fresh connection "+name, func(t *testing.T) {
 			b := startBackend(t)
 			up := startUpstream(t, b)
-			k := carry(t, up, postOf(4, true), newCaller(t, "body"))
+			k := bridgetest.Carry(t, up, postOf(4, true), bridgetest.NewClient(t, "body"))
 			s := b.accept()
 			s.request()
 			end(s)
-			k.ended(dispatch.UpstreamReset, false)
+			k.Ended(dispatch.UpstreamReset, false)
 		})
 		t.Run("the connection of an upload "+name, func(t *testing.T) {
 			b := startBackend(t)
 			up := startUpstream(t, b)
-			c, _ := uploading(t)
-			k := carry(t, up, postOf(-1, false), c)
+			c, _ := bridgetest.NewUploader(t)
+			k := bridgetest.Carry(t, up, postOf(-1, false), c)
 			s := b.accept()
 			s.head()
 			end(s)
-			k.ended(dispatch.UpstreamReset, false)
+			k.Ended(dispatch.UpstreamReset, false)
 		})
 	}
 }
@@ -78,13 +79,13 @@ func TestWhichCarriedRequestsTakeAnIdleConnection(t *testing.T) {
 			b := startBackend(t)
 			up := startUpstream(t, b)
 			s := idleConnection(t, b, up)
-			k := carry(t, up, test.request, newCaller(t, test.body))
+			k := bridgetest.Carry(t, up, test.request, bridgetest.NewClient(t, test.body))
 			if !test.idle {
 				s = b.accept()
 			}
 			s.request()
 			s.send(plain(200, "ok"))
-			k.ended(dispatch.Completed, false)
+			k.Ended(dispatch.Completed, false)
 			b.idle()
 		})
 	}
@@ -99,11 +100,11 @@ func TestConnectionThatMayNotBeKeptIsNotPooled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := startBackend(t)
 			up := startUpstream(t, b)
-			k := carry(t, up, get("/x"), newCaller(t, ""))
+			k := bridgetest.Carry(t, up, get("/x"), bridgetest.NewClient(t, ""))
 			s := b.accept()
 			s.head()
 			s.send(response)
-			k.ended(dispatch.Completed, false)
+			k.Ended(dispatch.Completed, false)
 			s.gone()
 			if n := up.idle.Load(); n != 0 {
 				t.Errorf("%d connections are kept, want none", n)

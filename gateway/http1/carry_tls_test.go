@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/penstock/penstock/gateway/bridge/bridgetest"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
@@ -28,40 +29,40 @@ func TestCarryOverTLS(t *testing.T) {
 	b := startBackend(t)
 	up, certificate := startSecureUpstream(t, b)
 	long := strings.Repeat("x", 60_000)
-	k := carry(t, up, postOf(int64(len(long)), true), newCaller(t, long))
+	k := bridgetest.Carry(t, up, postOf(int64(len(long)), true), bridgetest.NewClient(t, long))
 	s := overTLS(b.accept(), certificate)
 	if _, body := s.request(); body != long {
 		t.Errorf("%d bytes came, want %d", len(body), len(long))
 	}
 	s.send(plain(200, "ok"))
-	k.ended(dispatch.Completed, false)
-	c := newCaller(t, "")
-	k = carry(t, up, get("/next"), c)
+	k.Ended(dispatch.Completed, false)
+	c := bridgetest.NewClient(t, "")
+	k = bridgetest.Carry(t, up, get("/next"), c)
 	s.head()
 	s.send(chunkedHead + chunk("token") + "0\r\n\r\n")
-	k.ended(dispatch.Completed, false)
-	if c.text() != "token" {
-		t.Errorf("got %q", c.text())
+	k.Ended(dispatch.Completed, false)
+	if c.Text() != "token" {
+		t.Errorf("got %q", c.Text())
 	}
 	// The end of a call is noticed within a TLS read, too.
-	k = carry(t, up, get("/abort"), newCaller(t, ""))
+	k = bridgetest.Carry(t, up, get("/abort"), bridgetest.NewClient(t, ""))
 	s.head()
-	k.cancel()
+	k.Cancel()
 	s.gone()
-	k.ended(dispatch.ClientGone, false)
+	k.Ended(dispatch.ClientGone, false)
 }
 
 func TestCarryOverTLSTakesAnEndWithoutCloseNotifyForATruncation(t *testing.T) {
 	for _, notify := range []bool{true, false} {
 		b := startBackend(t)
 		up, certificate := startSecureUpstream(t, b)
-		c := newCaller(t, "")
-		k := carry(t, up, get("/x"), c)
+		c := bridgetest.NewClient(t, "")
+		k := bridgetest.Carry(t, up, get("/x"), c)
 		raw := b.accept()
 		s := overTLS(raw, certificate)
 		s.head()
 		s.send("HTTP/1.1 200 OK\r\n\r\nhello")
-		c.awaitText("hello")
+		c.AwaitText("hello")
 		want := dispatch.UpstreamBroken
 		if notify {
 			s.close()
@@ -69,9 +70,9 @@ func TestCarryOverTLSTakesAnEndWithoutCloseNotifyForATruncation(t *testing.T) {
 		} else {
 			raw.close()
 		}
-		k.ended(want, false)
-		if c.complete != notify {
-			t.Errorf("complete is %v, with close_notify %v", c.complete, notify)
+		k.Ended(want, false)
+		if c.Complete != notify {
+			t.Errorf("complete is %v, with close_notify %v", c.Complete, notify)
 		}
 	}
 }

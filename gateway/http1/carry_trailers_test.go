@@ -5,21 +5,22 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock/gateway/bridge"
+	"github.com/penstock/penstock/gateway/bridge/bridgetest"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
 func TestCarryRelaysTheTrailersOfResponses(t *testing.T) {
 	b := startBackend(t)
 	up := startUpstream(t, b)
-	c := newCaller(t, "")
-	k := carry(t, up, get("/x"), c)
+	c := bridgetest.NewClient(t, "")
+	k := bridgetest.Carry(t, up, get("/x"), c)
 	s := b.accept()
 	s.head()
 	s.send(chunkedHead + chunk("token") + "0\r\nServer-Timing:  total;dur=5 \r\nX-")
-	c.awaitText("token")
+	c.AwaitText("token")
 	s.send("Sum: 1\r\n\r\n")
-	k.ended(dispatch.Completed, false)
-	if got, want := fmt.Sprint(c.after), "[{server-timing total;dur=5 false} {x-sum 1 false}]"; got != want {
+	k.Ended(dispatch.Completed, false)
+	if got, want := fmt.Sprint(c.After), "[{server-timing total;dur=5 false} {x-sum 1 false}]"; got != want {
 		t.Errorf("the trailers are %s, want %s", got, want)
 	}
 }
@@ -33,14 +34,14 @@ func TestCarryRelaysTheTrailersOfRequests(t *testing.T) {
 		t.Run(fmt.Sprint("held ", held), func(t *testing.T) {
 			b := startBackend(t)
 			up := startUpstream(t, b)
-			c := newCaller(t, "body")
-			c.trailers = trailers
-			k := carry(t, up, postOf(-1, held), c)
+			c := bridgetest.NewClient(t, "body")
+			c.Sends = trailers
+			k := bridgetest.Carry(t, up, postOf(-1, held), c)
 			s := b.accept()
 			s.head()
 			s.expect(chunk("body") + "0\r\nx-sum: 1\r\n\r\n")
 			s.send(plain(200, "ok"))
-			k.ended(dispatch.Completed, false)
+			k.Ended(dispatch.Completed, false)
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/penstock/penstock/gateway/bridge/bridgetest"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
@@ -30,17 +31,17 @@ func TestCarryNeverEndsATruncatedResponse(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := startBackend(t)
 			up := startUpstream(t, b)
-			c := newCaller(t, "")
-			k := carry(t, up, get("/x"), c)
+			c := bridgetest.NewClient(t, "")
+			k := bridgetest.Carry(t, up, get("/x"), c)
 			s := b.accept()
 			s.head()
 			s.send(test.response)
 			if test.body != "" { // it is there before the end, which could overtake it
-				c.awaitText(test.body)
+				c.AwaitText(test.body)
 			}
 			test.end(s)
-			k.ended(dispatch.UpstreamBroken, false)
-			if c.complete {
+			k.Ended(dispatch.UpstreamBroken, false)
+			if c.Complete {
 				t.Error("the response was ended as if it were complete")
 			}
 		})
@@ -62,8 +63,8 @@ func TestCarriedUploadThatBreaksOffNeverLooksComplete(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := startBackend(t)
 			up := startUpstream(t, b)
-			c, w := uploading(t)
-			k := carry(t, up, postOf(test.length, false), c)
+			c, w := bridgetest.NewUploader(t)
+			k := bridgetest.Carry(t, up, postOf(test.length, false), c)
 			s := b.accept()
 			req, err := http.ReadRequest(s.r)
 			if err != nil {
@@ -77,7 +78,7 @@ func TestCarriedUploadThatBreaksOffNeverLooksComplete(t *testing.T) {
 			if _, err := io.ReadAll(req.Body); err == nil {
 				t.Error("the backend saw a complete request")
 			}
-			k.ended(dispatch.ClientGone, false)
+			k.Ended(dispatch.ClientGone, false)
 		})
 	}
 }
@@ -86,13 +87,13 @@ func TestCarriedBodiesThatAreTooLongAreCut(t *testing.T) {
 	for _, held := range []bool{true, false} {
 		b := startBackend(t)
 		up := startUpstream(t, b)
-		k := carry(t, up, postOf(4, held), newCaller(t, "bodyGET /smuggled HTTP/1.1\r\n\r\n"))
+		k := bridgetest.Carry(t, up, postOf(4, held), bridgetest.NewClient(t, "bodyGET /smuggled HTTP/1.1\r\n\r\n"))
 		if !held {
 			if got, err := b.accept().rest(); err == nil {
 				t.Errorf("the connection ended cleanly after %q", got)
 			}
 		}
-		k.ended(dispatch.ClientGone, false)
+		k.Ended(dispatch.ClientGone, false)
 		b.idle()
 	}
 }
@@ -100,6 +101,6 @@ func TestCarriedBodiesThatAreTooLongAreCut(t *testing.T) {
 func TestHeldBodyThatIsTooShortReachesNobody(t *testing.T) {
 	b := startBackend(t)
 	up := startUpstream(t, b)
-	carry(t, up, postOf(5, true), newCaller(t, "body")).ended(dispatch.ClientGone, false)
+	bridgetest.Carry(t, up, postOf(5, true), bridgetest.NewClient(t, "body")).Ended(dispatch.ClientGone, false)
 	b.idle()
 }

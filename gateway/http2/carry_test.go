@@ -1,135 +1,16 @@
 package http2
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/penstock/penstock/gateway/bridge"
+	"github.com/penstock/penstock/gateway/bridge/bridgetest"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
-
-// caller is a client of another protocol, as an engine hands it to Carry.
-type caller struct {
-	t        testing.TB
-	body     io.Reader // of the request
-	trailers []bridge.Field
-	stopped  chan struct{}
-	headed   chan struct{}      // closed when the final head has come
-	wrote    chan struct{}      // takes a value for each Write, if there is room
-	taking   func([]byte) error // what Write does before it takes anything
-	ending   func() error       // what End does
-	stop     func()             // what StopReading does
-
-	mu       sync.Mutex
-	interim  []string
-	head     bridge.Response
-	got      bytes.Buffer
-	complete bool
-	after    []bridge.Field
-	stops    sync.Once
-}
-
-func newCaller(t testing.TB, body string) *caller {
-	return &caller{
-		t: t, body: strings.NewReader(body), stopped: make(chan struct{}), headed: make(chan struct{}), wrote: make(chan struct{}, 1),
-	}
-}
-
-// uploading is a caller whose body the test writes while the request is underway.
-func uploading(t testing.TB) (*caller, *io.PipeWriter) {
-	c := newCaller(t, "")
-	r, w := io.Pipe()
-	c.body, c.stop = r, func() { r.CloseWithError(errors.New("stopped")) }
-	t.Cleanup(func() { r.Close() })
-	return c, w
-}
-
-func (c *caller) Read(p []byte) (int, error) {
-	select {
-	case <-c.stopped:
-		return 0, errors.New("read after StopReading")
-	default:
-		return c.body.Read(p)
-	}
-}
-
-func (c *caller) Trailers() []bridge.Field { return c.trailers }
-
-func (c *caller) StopReading() {
-	c.stops.Do(func() {
-		close(c.stopped)
-		if c.stop != nil {
-			c.stop()
-		}
-	})
-}
-
-func (c *caller) Interim(status int, fields []bridge.Field) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.interim = append(c.interim, fmt.Sprint(status, fields))
-	return nil
-}
-
-func (c *caller) Head(h *bridge.Response) error {
-	c.mu.Lock()
-	c.head = *h
-	c.mu.Unlock()
-	close(c.headed)
-	return nil
-}
-
-func (c *caller) Write(p []byte) error {
-	if c.taking != nil {
-		if err := c.taking(p); err != nil {
-			return err
-		}
-	}
-	c.mu.Lock()
-	c.got.Write(p)
-	c.mu.Unlock()
-	select {
-	case c.wrote <- struct{}{}:
-	default:
-	}
-	return nil
-}
-
-func (c *caller) End(trailers []bridge.Field) error {
-	if c.ending != nil {
-		if err := c.ending(); err != nil {
-			return err
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.complete, c.after = true, trailers
-	return nil
-}
-
-func (c *caller) text() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.got.String()
-}
-
-func (c *caller) awaitText(want string) {
-	c.t.Helper()
-	for deadline := time.After(patience); c.text() != want; {
-		select {
-		case <-c.wrote:
-		case <-deadline:
-			c.t.Fatalf("the body is %.80q, want %.80q", c.text(), want)
-		}
-	}
-}
 
 // value returns the values of a field, joined.
 func value(fields []bridge.Field, name string) string {
@@ -142,13 +23,6 @@ func value(fields []bridge.Field, name string) string {
 	return strings.Join(values, "|")
 }
 
-// carried is a Carry underway.
-type carried struct {
-	t      testing.TB
-	result chan bridge.Result
-	cancel context.CancelFunc
-}
-
 // startUpstream makes the connections to an endpoint without a gateway in front.
 func startUpstream(t testing.TB, e *endpoint) *Upstream {
 	t.Helper()
@@ -159,33 +33,6 @@ func startUpstream(t testing.TB, e *endpoint) *Upstream {
 	}
 	t.Cleanup(func() { s.Close(); d.Close() })
 	return s.NewUpstream(dispatch.EndpointConfig{Address: e.addr})
-}
-
-func carry(t testing.TB, up bridge.Endpoint, r *bridge.Request, c bridge.Client) *carried {
-	ctx, cancel := context.WithCancel(context.Background())
-	k := &carried{t, make(chan bridge.Result, 1), cancel}
-	done := make(chan struct{})
-	go func() { k.result <- up.Carry(ctx, r, c); close(done) }()
-	t.Cleanup(func() { cancel(); <-done })
-	return k
-}
-
-// ended waits until Carry has returned and checks how.
-func (k *carried) ended(want dispatch.Outcome, unbegun bool) bridge.Result {
-	k.t.Helper()
-	select {
-	case r := <-k.result:
-		if r.Outcome != want || r.Unbegun != unbegun {
-			k.t.Errorf("the request ended as %v (unbegun: %v, %v), want %v (unbegun: %v)", r.Outcome, r.Unbegun, r.Err, want, unbegun)
-		}
-		if (r.Err == nil) != (want == dispatch.Completed) {
-			k.t.Errorf("the request ended as %v with error %v", r.Outcome, r.Err)
-		}
-		return r
-	case <-time.After(patience):
-		k.t.Fatal("the request does not end")
-		return bridge.Result{}
-	}
 }
 
 func bridgedGet() *bridge.Request {
@@ -214,8 +61,8 @@ func TestCarrySendsTheRequestAsItIs(t *testing.T) {
 			{Name: "x-a", Value: "1"}, {Name: "x-a", Value: "2"}, {Name: "authorization", Value: "b", Sensitive: true}}}, "body",
 			list("x-a", "1|2", "content-length", "", "authorization", "b")},
 	} {
-		c := newCaller(t, test.body)
-		k := carry(t, up, &test.request, c)
+		c := bridgetest.NewClient(t, test.body)
+		k := bridgetest.Carry(t, up, &test.request, c)
 		if s == nil {
 			s = e.accept()
 		}
@@ -232,13 +79,13 @@ func TestCarrySendsTheRequestAsItIs(t *testing.T) {
 		s.headers(q, list(":status", "200", "x-b", "c", "content-length", "2", "keep-alive", "5"), false)
 		s.data(q, "ok", false)
 		s.headers(q, list("x-sum", "7", "content-length", "3"), true)
-		k.ended(dispatch.Completed, false)
-		if c.head.Status != 200 || c.head.Length != 2 || c.head.NoBody || value(c.head.Fields, "x-b") != "c" ||
-			value(c.head.Fields, "keep-alive") != "" || value(c.head.Fields, "content-length") != "" || c.text() != "ok" || !c.complete || value(c.after, "x-sum") != "7" || len(c.after) != 1 {
-			t.Errorf("request %d was answered with %+v %q %v", i, c.head, c.text(), c.after)
+		k.Ended(dispatch.Completed, false)
+		if c.Response.Status != 200 || c.Response.Length != 2 || c.Response.NoBody || value(c.Response.Fields, "x-b") != "c" ||
+			value(c.Response.Fields, "keep-alive") != "" || value(c.Response.Fields, "content-length") != "" || c.Text() != "ok" || !c.Complete || value(c.After, "x-sum") != "7" || len(c.After) != 1 {
+			t.Errorf("request %d was answered with %+v %q %v", i, c.Response, c.Text(), c.After)
 		}
-		if len(c.interim) != 1 || c.interim[0] != "103 [{link </a> false}]" {
-			t.Errorf("interim responses came as %v", c.interim)
+		if len(c.Interims) != 1 || c.Interims[0] != "103 [{link </a> false}]" {
+			t.Errorf("interim responses came as %v", c.Interims)
 		}
 	}
 	e.idle()
@@ -247,13 +94,13 @@ func TestCarrySendsTheRequestAsItIs(t *testing.T) {
 func TestCarryStreamsBothWays(t *testing.T) {
 	e := startEndpoint(t)
 	up := startUpstream(t, e)
-	c, w := uploading(t)
-	c.trailers = []bridge.Field{{Name: "x-sum", Value: "8"}}
-	k := carry(t, up, bridgedPost(-1), c)
+	c, w := bridgetest.NewUploader(t)
+	c.Sends = []bridge.Field{{Name: "x-sum", Value: "8"}}
+	k := bridgetest.Carry(t, up, bridgedPost(-1), c)
 	s := e.accept()
 	q := s.take()
 	s.headers(q, list(":status", "200"), false)
-	<-c.headed
+	<-c.Headed
 	up1, down := "", ""
 	for i := range 20 {
 		up1 += fmt.Sprint("up", i)
@@ -261,7 +108,7 @@ func TestCarryStreamsBothWays(t *testing.T) {
 		s.await("a piece", func() bool { return string(q.body) == up1 })
 		down += fmt.Sprint("down", i)
 		s.data(q, fmt.Sprint("down", i), false)
-		c.awaitText(down)
+		c.AwaitText(down)
 	}
 	w.Close()
 	s.whole(q)
@@ -269,15 +116,15 @@ func TestCarryStreamsBothWays(t *testing.T) {
 		t.Errorf("the trailers are %v", q.trailers)
 	}
 	s.data(q, "", true)
-	k.ended(dispatch.Completed, false)
+	k.Ended(dispatch.Completed, false)
 }
 
 func TestCarryOfLongBodies(t *testing.T) {
 	e := startEndpoint(t, window(5000))
 	up := startUpstream(t, e)
 	body := string(pattern(1 << 20))
-	c := newCaller(t, body)
-	k := carry(t, up, bridgedPost(int64(len(body))), c)
+	c := bridgetest.NewClient(t, body)
+	k := bridgetest.Carry(t, up, bridgedPost(int64(len(body))), c)
 	s := e.accept()
 	q := s.takeWhole()
 	if string(q.body) != body {
@@ -285,9 +132,9 @@ func TestCarryOfLongBodies(t *testing.T) {
 	}
 	s.headers(q, list(":status", "200"), false)
 	s.upload(q, []byte(body), true)
-	k.ended(dispatch.Completed, false)
-	if c.text() != body {
-		t.Errorf("%d bytes came back, or others", len(c.text()))
+	k.Ended(dispatch.Completed, false)
+	if c.Text() != body {
+		t.Errorf("%d bytes came back, or others", len(c.Text()))
 	}
 	wantWhole(t, up)
 }
@@ -311,10 +158,10 @@ func wantWhole(t *testing.T, up *Upstream) {
 func TestCarryHoldsBackTheEndpoint(t *testing.T) {
 	e := startEndpoint(t)
 	up := startUpstream(t, e)
-	c := newCaller(t, "")
+	c := bridgetest.NewClient(t, "")
 	release := make(chan struct{})
-	c.taking = func([]byte) error { <-release; return nil }
-	k := carry(t, up, bridgedGet(), c)
+	c.Taking = func([]byte) error { <-release; return nil }
+	k := bridgetest.Carry(t, up, bridgedGet(), c)
 	s := e.accept()
 	q := s.takeWhole()
 	s.headers(q, list(":status", "200"), false)
@@ -332,9 +179,9 @@ func TestCarryHoldsBackTheEndpoint(t *testing.T) {
 	}
 	close(release)
 	s.data(q, "", true)
-	k.ended(dispatch.Completed, false)
-	if len(c.text()) != total {
-		t.Errorf("%d bytes came, want %d", len(c.text()), total)
+	k.Ended(dispatch.Completed, false)
+	if len(c.Text()) != total {
+		t.Errorf("%d bytes came, want %d", len(c.Text()), total)
 	}
 	wantWhole(t, up)
 }
@@ -351,17 +198,17 @@ func TestCarryIsCancelled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := startEndpoint(t)
 			up := startUpstream(t, e)
-			c, w := uploading(t)
-			k := carry(t, up, bridgedPost(-1), c)
+			c, w := bridgetest.NewUploader(t)
+			k := bridgetest.Carry(t, up, bridgedPost(-1), c)
 			s := e.accept()
 			q := s.take()
 			io.WriteString(w, "some")
 			before(s, q)
 			s.sync()
-			k.cancel()
+			k.Cancel()
 			s.wantReset(q, errCancel)
-			k.ended(dispatch.ClientGone, false)
-			if q.ended || c.complete {
+			k.Ended(dispatch.ClientGone, false)
+			if q.ended || c.Complete {
 				t.Error("something came to its end")
 			}
 			wantWhole(t, up)
@@ -369,10 +216,10 @@ func TestCarryIsCancelled(t *testing.T) {
 	}
 	t.Run("while connecting", func(t *testing.T) {
 		e := startEndpoint(t)
-		k := carry(t, startUpstream(t, e), bridgedGet(), newCaller(t, ""))
+		k := bridgetest.Carry(t, startUpstream(t, e), bridgedGet(), bridgetest.NewClient(t, ""))
 		conn := e.acceptRaw()
-		k.cancel()
-		k.ended(dispatch.ClientGone, false)
+		k.Cancel()
+		k.Ended(dispatch.ClientGone, false)
 		conn.Close()
 	})
 }
@@ -383,14 +230,14 @@ func TestCarryOfAClientThatFails(t *testing.T) {
 	t.Run("reading", func(t *testing.T) {
 		e := startEndpoint(t)
 		up := startUpstream(t, e)
-		c, w := uploading(t)
-		k := carry(t, up, bridgedPost(-1), c)
+		c, w := bridgetest.NewUploader(t)
+		k := bridgetest.Carry(t, up, bridgedPost(-1), c)
 		s := e.accept()
 		q := s.take()
 		io.WriteString(w, "some")
 		w.CloseWithError(broken)
 		s.wantReset(q, errCancel)
-		if r := k.ended(dispatch.ClientGone, false); r.Err != broken {
+		if r := k.Ended(dispatch.ClientGone, false); r.Err != broken {
 			t.Errorf("the error is %v", r.Err)
 		}
 		if q.ended {
@@ -401,41 +248,41 @@ func TestCarryOfAClientThatFails(t *testing.T) {
 	t.Run("writing", func(t *testing.T) {
 		e := startEndpoint(t)
 		up := startUpstream(t, e)
-		c := newCaller(t, "")
-		c.taking = func([]byte) error { return broken }
-		k := carry(t, up, bridgedGet(), c)
+		c := bridgetest.NewClient(t, "")
+		c.Taking = func([]byte) error { return broken }
+		k := bridgetest.Carry(t, up, bridgedGet(), c)
 		s := e.accept()
 		q := s.takeWhole()
 		s.headers(q, list(":status", "200"), false)
 		s.data(q, "abc", false)
 		s.wantReset(q, errCancel)
-		k.ended(dispatch.ClientGone, false)
+		k.Ended(dispatch.ClientGone, false)
 		wantWhole(t, up)
 	})
 	t.Run("writing, behind the endpoint's end", func(t *testing.T) {
 		e := startEndpoint(t)
 		up := startUpstream(t, e)
-		c := newCaller(t, "")
+		c := bridgetest.NewClient(t, "")
 		ended := make(chan struct{})
-		c.taking = func([]byte) error { <-ended; return broken }
-		k := carry(t, up, bridgedGet(), c)
+		c.Taking = func([]byte) error { <-ended; return broken }
+		k := bridgetest.Carry(t, up, bridgedGet(), c)
 		s := e.accept()
 		q := s.takeWhole()
 		s.headers(q, list(":status", "200"), false)
 		s.data(q, "abc", true)
 		s.sync()
 		close(ended)
-		k.ended(dispatch.ClientGone, false)
+		k.Ended(dispatch.ClientGone, false)
 		wantWhole(t, up)
 	})
 	t.Run("at the end", func(t *testing.T) {
 		e := startEndpoint(t)
-		c := newCaller(t, "")
-		c.ending = func() error { return broken }
-		k := carry(t, startUpstream(t, e), bridgedGet(), c)
+		c := bridgetest.NewClient(t, "")
+		c.Ending = func() error { return broken }
+		k := bridgetest.Carry(t, startUpstream(t, e), bridgedGet(), c)
 		s := e.accept()
 		s.respond(s.takeWhole(), "200", "ok")
-		k.ended(dispatch.ClientGone, false)
+		k.Ended(dispatch.ClientGone, false)
 	})
 }
 
@@ -492,19 +339,19 @@ func TestCarryOfAnEndpointThatFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := startEndpoint(t)
 			up := startUpstream(t, e)
-			c := newCaller(t, "body")
-			k := carry(t, up, bridgedPost(4), c)
+			c := bridgetest.NewClient(t, "body")
+			k := bridgetest.Carry(t, up, bridgedPost(4), c)
 			s := e.accept()
 			test.play(s, s.takeWhole())
-			k.ended(test.outcome, test.unbegun)
-			if c.complete {
+			k.Ended(test.outcome, test.unbegun)
+			if c.Complete {
 				t.Error("the response came to its end")
 			}
 		})
 	}
 	t.Run("is dead", func(t *testing.T) {
-		k := carry(t, startUpstream(t, unused(t)), bridgedGet(), newCaller(t, ""))
-		k.ended(dispatch.ConnectFailed, true)
+		k := bridgetest.Carry(t, startUpstream(t, unused(t)), bridgedGet(), bridgetest.NewClient(t, ""))
+		k.Ended(dispatch.ConnectFailed, true)
 	})
 }
 
@@ -513,15 +360,15 @@ func TestCarryOfAnEarlyResponse(t *testing.T) {
 	for range 20 {
 		e := startEndpoint(t)
 		up := startUpstream(t, e)
-		c, w := uploading(t)
-		k := carry(t, up, bridgedPost(-1), c)
+		c, w := bridgetest.NewUploader(t)
+		k := bridgetest.Carry(t, up, bridgedPost(-1), c)
 		s := e.accept()
 		q := s.take()
 		io.WriteString(w, "some")
 		s.respond(q, "413", "too much")
-		k.ended(dispatch.Completed, false)
-		if c.text() != "too much" || !c.complete {
-			t.Errorf("got %q", c.text())
+		k.Ended(dispatch.Completed, false)
+		if c.Text() != "too much" || !c.Complete {
+			t.Errorf("got %q", c.Text())
 		}
 		s.wantReset(q, errCancel)
 		wantWhole(t, up)
@@ -532,10 +379,10 @@ func TestCarryOfAnEarlyResponse(t *testing.T) {
 func TestCarriedResponseOutlivesItsEndpoint(t *testing.T) {
 	e := startEndpoint(t)
 	up := startUpstream(t, e)
-	c := newCaller(t, "")
+	c := bridgetest.NewClient(t, "")
 	release := make(chan struct{})
-	c.taking = func([]byte) error { <-release; return nil }
-	k := carry(t, up, bridgedGet(), c)
+	c.Taking = func([]byte) error { <-release; return nil }
+	k := bridgetest.Carry(t, up, bridgedGet(), c)
 	s := e.accept()
 	q := s.takeWhole()
 	s.headers(q, list(":status", "200"), false)
@@ -548,9 +395,9 @@ func TestCarriedResponseOutlivesItsEndpoint(t *testing.T) {
 		return len(up.conns) == 0
 	})
 	close(release)
-	k.ended(dispatch.Completed, false)
-	if c.text() != string(pattern(100_000)) {
-		t.Errorf("%d bytes came, or others", len(c.text()))
+	k.Ended(dispatch.Completed, false)
+	if c.Text() != string(pattern(100_000)) {
+		t.Errorf("%d bytes came, or others", len(c.Text()))
 	}
 }
 
@@ -559,10 +406,10 @@ func TestCarriedResponseIsWholeWhateverResetFollows(t *testing.T) {
 	for _, code := range []errCode{errNone, errCancel} {
 		e := startEndpoint(t)
 		up := startUpstream(t, e)
-		c, w := uploading(t)
+		c, w := bridgetest.NewUploader(t)
 		release := make(chan struct{})
-		c.taking = func([]byte) error { <-release; return nil }
-		k := carry(t, up, bridgedPost(-1), c)
+		c.Taking = func([]byte) error { <-release; return nil }
+		k := bridgetest.Carry(t, up, bridgedPost(-1), c)
 		s := e.accept()
 		q := s.take()
 		io.WriteString(w, "some")
@@ -570,9 +417,9 @@ func TestCarriedResponseIsWholeWhateverResetFollows(t *testing.T) {
 		s.cancel(q, code)
 		s.sync()
 		close(release)
-		k.ended(dispatch.Completed, false)
-		if c.text() != "ok" || !c.complete {
-			t.Errorf("got %q (complete: %v)", c.text(), c.complete)
+		k.Ended(dispatch.Completed, false)
+		if c.Text() != "ok" || !c.Complete {
+			t.Errorf("got %q (complete: %v)", c.Text(), c.Complete)
 		}
 		wantWhole(t, up)
 	}
@@ -584,12 +431,12 @@ func TestCarryHEAD(t *testing.T) {
 	up := startUpstream(t, e)
 	request := bridgedGet()
 	request.Method = "HEAD"
-	c := newCaller(t, "")
-	k := carry(t, up, request, c)
+	c := bridgetest.NewClient(t, "")
+	k := bridgetest.Carry(t, up, request, c)
 	s := e.accept()
 	s.headers(s.takeWhole(), list(":status", "200", "content-length", "100"), true)
-	k.ended(dispatch.Completed, false)
-	if !c.head.NoBody || c.head.Length != 100 || !c.complete {
-		t.Errorf("got %+v", c.head)
+	k.Ended(dispatch.Completed, false)
+	if !c.Response.NoBody || c.Response.Length != 100 || !c.Complete {
+		t.Errorf("got %+v", c.Response)
 	}
 }
