@@ -167,15 +167,16 @@ func (c *clientConn) data(b *batch, id uint32, p []byte, size int, end bool) err
 	if !c.known(id) {
 		return connErrorf(errProtocol, "DATA came on stream %d, which is not open", id)
 	}
-	s := c.stream(id)
-	if s == nil {
-		c.refuseData(b, size)
-		if c.wasCut(id) {
-			return nil
+	if s := c.stream(id); s != nil {
+		if open, err := s.requestData(b, id, p, size, end); open {
+			return err
 		}
-		return c.misused(b, id, errStreamClosed)
 	}
-	return s.requestData(b, id, p, size, end)
+	c.refuseData(b, size)
+	if c.wasCut(id) {
+		return nil
+	}
+	return c.misused(b, id, errStreamClosed)
 }
 
 // reset handles RST_STREAM: the client cancels.

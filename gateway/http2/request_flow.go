@@ -51,21 +51,24 @@ const pseudoFields = 4
 
 // requestTrailers handles a second header block on a stream. sound says that it ends the request and is not too large.
 func (c *clientConn) requestTrailers(b *batch, id uint32, sound bool) error {
-	s := c.stream(id)
-	if s == nil {
+	closed := func() error {
 		if c.wasCut(id) {
 			return nil
 		}
 		return connErrorf(errStreamClosed, "HEADERS came on stream %d, which is closed", id)
 	}
+	s := c.stream(id)
+	if s == nil {
+		return closed()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.is(id) {
-		return nil
+	if !s.is(id) { // it ended since
+		return closed()
 	}
 	switch {
 	case s.up.ended && s.down.sentEnd: // only the goroutine that had the stream has not forgotten it yet
-		return connErrorf(errStreamClosed, "HEADERS came on stream %d, which is closed", id)
+		return closed()
 	case s.up.ended:
 		c.resetStream(b, id, errStreamClosed)
 	case !sound || !validTrailers(c.fields) || s.head.length >= 0 && s.body != s.head.length:
@@ -79,13 +82,12 @@ func (c *clientConn) requestTrailers(b *batch, id uint32, sound bool) error {
 	return c.countReset()
 }
 
-// requestData takes DATA of the request.
-func (s *stream) requestData(b *batch, id uint32, p []byte, size int, end bool) error {
+// requestData takes DATA of the request. It reports open false, and takes nothing, if the stream has ended since it was looked up.
+func (s *stream) requestData(b *batch, id uint32, p []byte, size int, end bool) (open bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.is(id) {
-		s.c.refuseData(b, size)
-		return nil
+		return false, nil
 	}
 	code := errNone
 	switch length := s.head.length; {
@@ -97,12 +99,12 @@ func (s *stream) requestData(b *batch, id uint32, p []byte, size int, end bool) 
 		code = errFlowControl
 	}
 	if code == errNone {
-		return nil
+		return true, nil
 	}
 	s.c.refuseData(b, size)
 	s.c.resetStream(b, id, code)
 	s.leave(b)
-	return s.c.countReset()
+	return true, s.c.countReset()
 }
 
 // requestBytes moves the request on. It reports false if the client sent more than it may.
