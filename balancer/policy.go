@@ -12,6 +12,14 @@ type Done struct {
 	Now, Started int64
 	// FirstByte is when the response's first byte came, in monotonic ns; 0 if none did.
 	FirstByte int64
+	// FirstToken is when the first byte of the response's body came, in monotonic ns; 0 if none did. Of a stream that is its first token.
+	FirstToken int64
+	// Told says that the response told how many tokens the prompt had, PromptTokens; CachedTokens of these were in the prefix cache.
+	// OutputTokens is the answer's length.
+	Told                                     bool
+	PromptTokens, CachedTokens, OutputTokens int64
+	// Streamed says that the response came token by token, so that FirstToken is the time of the first one and not of all.
+	Streamed bool
 	// Failed says that the endpoint failed the request: no connection, a reset, a broken or late response. A client's fault or
 	// departure is no failure, nor is back-pressure (429, 503).
 	Failed bool

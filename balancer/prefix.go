@@ -13,7 +13,7 @@ package balancer
 // endpoint's part of all weights. With equal weights that is 1.25 times the mean, and slack: in a quiet pool the mean is next to nothing,
 // and a cache is worth more than to be one step ahead.
 //
-// A request has two owners: that of its first key and, where it has all keys, that of its last one. The first is asked first; the second
+// A request has two owners: that of its first key and, where it is long enough, that of its first 2,048 tokens. The first is asked first; the second
 // divides up what a popular beginning has too much of by how prompts go on, and so keeps conversations together that begin with the same
 // long template. If neither may take it, or the request has no key, leastTokens' order decides. In simulations of 16 replicas under a
 // recorded load, that was better than to ask for the first key's second-ranked endpoint, too: what has never been there gains nothing by
@@ -21,6 +21,8 @@ package balancer
 type prefix struct{}
 
 const (
+	// dividingKey is the key, that of 2,048 tokens, whose owner is asked second.
+	dividingKey = 5
 	// slackTokens is how many prompt tokens an owner may always have ahead: what one step of an engine takes in by default (vLLM's
 	// max_num_batched_tokens on an H100), 0.2 s for an 8B model.
 	slackTokens = 8192
@@ -39,8 +41,8 @@ func (prefix) Pick(s *Snapshot, r *Request) *Endpoint {
 	if e := b.owner(r.Keys[0]); e != nil {
 		return e
 	}
-	if r.KeyCount == PrefixKeys {
-		if e := b.owner(r.Keys[PrefixKeys-1]); e != nil {
+	if r.KeyCount > dividingKey {
+		if e := b.owner(r.Keys[dividingKey]); e != nil {
 			return e
 		}
 	}

@@ -206,7 +206,7 @@ func TestHotPrefixIsDividedByWhatFollows(t *testing.T) {
 	for i := range 4000 {
 		r := prefixRequest(7)
 		r.KeyCount = PrefixKeys
-		r.Keys[PrefixKeys-1] = uint64(i)
+		r.Keys[dividingKey] = uint64(i)
 		if ownerOf(s, i) == owner {
 			continue // both its owners are the same
 		}

@@ -17,8 +17,12 @@ type Request struct {
 	// Tokens is an estimate of the prompt's tokens; 0 where it is not known. Where it is set, they count on the endpoint that is
 	// acquired until Answered or Release.
 	Tokens int64
-	// Keys are hashes of the prompt's beginning, each of a longer one, KeyCount of them: requests with the same key can use the same
-	// cached prefix. The first is to be long enough to tell conversations apart.
+	// System is a hash of what comes before the conversation (system prompt, tools), which has SystemTokens tokens; 0 is none. What many
+	// conversations share is in every cache before long, so it says nothing on where to go, but saves all of them its tokens.
+	System       uint64
+	SystemTokens int64
+	// Keys are hashes of the prompt's beginning behind that, KeyCount of them: requests with the same key can use the same cached prefix.
+	// Key i takes in System and the next KeyTokens[i] tokens. The first is long enough to tell conversations apart.
 	Keys     [PrefixKeys]uint64
 	KeyCount int
 
@@ -28,7 +32,13 @@ type Request struct {
 }
 
 // PrefixKeys is the most keys of a request.
-const PrefixKeys = 8
+const PrefixKeys = 16
+
+// KeyTokens is how many tokens of the conversation each key stands for. Each has half as many again as the one before, so that two
+// prompts' common beginning is known to a third.
+var KeyTokens = [PrefixKeys]int64{
+	256, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 24576, 32768, 49152, 65536,
+}
 
 // mostTokens is what a prompt counts at most, so that no estimate can make a sum overflow; no model reads a millionth of it.
 const mostTokens = 1 << 40

@@ -20,7 +20,8 @@ func (x *Exchange) Answered() {
 // begin with.
 func (a *admission) tellPrompt(p *openai.Prompt) {
 	r := &a.waiter.Request
-	r.Tokens, r.Keys, r.KeyCount = p.Tokens, p.Keys, p.KeyCount
+	r.Tokens, r.KeyCount = p.Tokens, p.KeyCount
+	copy(r.Keys[:], p.Keys[:])
 	if p.CacheKey != 0 {
 		r.Keys[0], r.KeyCount = p.CacheKey, max(p.KeyCount, 1)
 	}
