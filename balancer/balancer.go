@@ -183,6 +183,7 @@ func (b *Balancer) Acquire(r *Request) (*Endpoint, AcquireResult) {
 
 // take picks and counts in flight; nil if no endpoint has room.
 func (c *choice) take(r *Request) *Endpoint {
+	r.Owed = r.Tokens
 	e := c.takeRoom(r)
 	if e != nil {
 		r.charge(e)
@@ -208,7 +209,7 @@ func (b *Balancer) Answered(r *Request) { r.settle() }
 // Release ends a request r that Acquire or a grant counted on e, tells the policy how it went, and grants the room to the head of
 // the queue. For one that waited, r is its Waiter's Request. Releasing more often than acquiring panics.
 func (b *Balancer) Release(e *Endpoint, r *Request, d Done) {
-	b.current.Load().policy.Done(e, d)
+	b.current.Load().policy.Done(e, r, d)
 	b.giveBack(e, r, d.Now)
 }
 
@@ -216,7 +217,7 @@ func (b *Balancer) giveBack(e *Endpoint, r *Request, now int64) {
 	if r.chargedTo != nil && r.chargedTo != e {
 		panic("BUG: endpoint " + e.Name + " was released for a request that had acquired " + r.chargedTo.Name)
 	}
-	r.settle()
+	r.release()
 	e.drop()
 	if b.waiting.Load() != 0 {
 		b.grant(now)

@@ -344,7 +344,7 @@ func TestLostRacesPickAgain(t *testing.T) {
 type stubbornPolicy struct{ e *Endpoint }
 
 func (p *stubbornPolicy) Pick(*Snapshot, *Request) *Endpoint { return p.e }
-func (p *stubbornPolicy) Done(*Endpoint, Done)               {}
+func (p *stubbornPolicy) Done(*Endpoint, *Request, Done)               {}
 
 func TestReleaseTooOftenPanics(t *testing.T) {
 	b := New(leastOutstanding{})
@@ -408,12 +408,13 @@ func TestWaitingAllocatesNothing(t *testing.T) {
 	b, eps := fullBalancer(t, 1, 2)
 	w := &Waiter{Deadline: 5, Notify: func(*Waiter, *Endpoint) {}}
 	x := &Waiter{Deadline: 3, Notify: func(*Waiter, *Endpoint) {}}
+	r := &Request{}
 	if got := testing.AllocsPerRun(1000, func() {
 		b.Enqueue(w)
 		b.Enqueue(x)
 		b.Expire(3)
 		b.Cancel(x)
-		b.Release(eps[0], &Request{}, Done{})
+		b.Release(eps[0], r, Done{})
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
 	}

@@ -36,7 +36,8 @@ type Endpoint struct {
 	latency  atomic.Uint64 // see ewma
 	signals  atomic.Pointer[Signals]
 	tokens   atomic.Int64 // prompt tokens that are owed; see Request.charge
-	_        [24]byte
+	held     atomic.Int64 // prompt tokens of the requests in flight
+	_        [16]byte
 }
 
 // NewEndpoint returns an endpoint with capacity 1, no slow start and nothing in flight. Name is the endpoint's ip:port; data is
@@ -50,8 +51,13 @@ func NewEndpoint(name string, data any) *Endpoint {
 // InFlight returns how many requests were sent to the endpoint and have not finished.
 func (e *Endpoint) InFlight() int64 { return e.inFlight.Load() }
 
-// PromptTokens returns how many prompt tokens the requests have that were sent to the endpoint and that it has not begun to answer.
+// PromptTokens returns how many prompt tokens the endpoint has yet to compute: those of the requests that were sent to it and that it has
+// not begun to answer, less what the policy took for cached.
 func (e *Endpoint) PromptTokens() int64 { return e.tokens.Load() }
+
+// HeldTokens returns how many prompt tokens the requests have that are in flight on the endpoint: what they take of its KV cache, but for
+// what they generate and share.
+func (e *Endpoint) HeldTokens() int64 { return e.held.Load() }
 
 // SetCapacity sets the endpoint's capacity weight: its share of a pool's load in proportion to the other endpoints'. It takes
 // effect with the next NewSnapshot. A weight that is not a positive finite number counts as 1.

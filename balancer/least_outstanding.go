@@ -17,7 +17,7 @@ type leastOutstanding struct{}
 const idleProbes = 4
 
 func (leastOutstanding) Pick(s *Snapshot, r *Request) *Endpoint { return s.least(r) }
-func (leastOutstanding) Done(*Endpoint, Done)                   {}
+func (leastOutstanding) Done(*Endpoint, *Request, Done)         {}
 
 // least chooses as leastOutstanding does. Other policies fall back on it.
 func (s *Snapshot) least(r *Request) *Endpoint {

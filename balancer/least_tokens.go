@@ -30,7 +30,7 @@ const (
 )
 
 func (leastTokens) Pick(s *Snapshot, r *Request) *Endpoint { return s.lightest(r) }
-func (leastTokens) Done(*Endpoint, Done)                   {}
+func (leastTokens) Done(*Endpoint, *Request, Done)         {}
 
 // lightest chooses as leastTokens does.
 func (s *Snapshot) lightest(r *Request) *Endpoint {

@@ -58,7 +58,7 @@ func ewmaCost(e *Endpoint, inFlight, now int64) float64 {
 	return latency * float64(inFlight+1)
 }
 
-func (peakEWMA) Done(e *Endpoint, d Done) {
+func (peakEWMA) Done(e *Endpoint, _ *Request, d Done) {
 	for {
 		old := e.latency.Load()
 		updated := uint64(ewma(old).observe(d))

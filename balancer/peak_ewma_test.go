@@ -34,13 +34,13 @@ func wantAbout(t *testing.T, what string, got, want float64) {
 func TestPeakEWMAFollowsFinagle(t *testing.T) {
 	e := NewEndpoint("10.0.0.1:8000", nil)
 	p := peakEWMA{}
-	p.Done(e, answered(100*second, 200*millisecond))
+	p.Done(e, nil, answered(100*second, 200*millisecond))
 	wantAbout(t, "the first sample", average(t, e, 100*second), 200e6)
-	p.Done(e, answered(100*second, 500*millisecond))
+	p.Done(e, nil, answered(100*second, 500*millisecond))
 	wantAbout(t, "a peak", average(t, e, 100*second), 500e6)
 
 	// 5 s later a lower sample has the weight 1-exp(-5/10).
-	p.Done(e, answered(105*second+400*millisecond, 100*millisecond))
+	p.Done(e, nil, answered(105*second+400*millisecond, 100*millisecond))
 	left := math.Exp(-0.5)
 	want := 500e6*left + 100e6*(1-left)
 	wantAbout(t, "after a lower sample", average(t, e, 105*second+500*millisecond), want)
@@ -50,7 +50,7 @@ func TestPeakEWMAFollowsFinagle(t *testing.T) {
 
 func TestPeakEWMATakesTheFirstByteNotTheEnd(t *testing.T) {
 	e := NewEndpoint("10.0.0.1:8000", nil)
-	peakEWMA{}.Done(e, Done{Started: second, FirstByte: second + 50*millisecond, Now: 60 * second})
+	peakEWMA{}.Done(e, nil, Done{Started: second, FirstByte: second + 50*millisecond, Now: 60 * second})
 	wantAbout(t, "the average", average(t, e, 60*second), 50e6)
 }
 
@@ -79,20 +79,20 @@ func TestFastFailureIsNoFastEndpoint(t *testing.T) {
 
 func TestFailuresAddUp(t *testing.T) {
 	e := NewEndpoint("10.0.0.1:8000", nil)
-	fail := func() { peakEWMA{}.Done(e, Done{Started: second, Now: second + 1, Failed: true}) }
+	fail := func() { peakEWMA{}.Done(e, nil, Done{Started: second, Now: second + 1, Failed: true}) }
 	for _, want := range []float64{1e9, 2e9, 4e9, 8e9, 16e9, 32e9, 60e9, 60e9} {
 		fail()
 		wantAbout(t, "the average after one more failure", average(t, e, second), want)
 	}
 	// A failure that took long counts as long.
 	slow := NewEndpoint("10.0.0.2:8000", nil)
-	peakEWMA{}.Done(slow, Done{Started: second, Now: 91 * second, Failed: true})
+	peakEWMA{}.Done(slow, nil, Done{Started: second, Now: 91 * second, Failed: true})
 	wantAbout(t, "the average after a slow failure", average(t, slow, 91*second), 90e9)
 }
 
 // A client that left says only that the first byte would have taken longer.
 func TestDeparturesOnlyRaiseTheAverage(t *testing.T) {
-	left := func(e *Endpoint, after int64) { peakEWMA{}.Done(e, Done{Started: second, Now: second + after}) }
+	left := func(e *Endpoint, after int64) { peakEWMA{}.Done(e, nil, Done{Started: second, Now: second + after}) }
 	e := NewEndpoint("10.0.0.1:8000", nil)
 	left(e, millisecond)
 	if e.latency.Load() != 0 {
@@ -109,7 +109,7 @@ func TestDeparturesOnlyRaiseTheAverage(t *testing.T) {
 // A new endpoint is measured by one request at a time, not by a burst.
 func TestUnknownEndpointIsMeasuredByOneRequest(t *testing.T) {
 	eps := pool(2)
-	peakEWMA{}.Done(eps[0], answered(second, 100*millisecond))
+	peakEWMA{}.Done(eps[0], nil, answered(second, 100*millisecond))
 	b := New(peakEWMA{})
 	b.SetSnapshot(NewSnapshot(eps, Options{}))
 	for i := range 20 {
@@ -122,8 +122,8 @@ func TestUnknownEndpointIsMeasuredByOneRequest(t *testing.T) {
 
 func TestPeakEWMAPrefersTheFaster(t *testing.T) {
 	eps := pool(2)
-	peakEWMA{}.Done(eps[0], answered(second, 100*millisecond))
-	peakEWMA{}.Done(eps[1], answered(second, 250*millisecond))
+	peakEWMA{}.Done(eps[0], nil, answered(second, 100*millisecond))
+	peakEWMA{}.Done(eps[1], nil, answered(second, 250*millisecond))
 	b := New(peakEWMA{})
 	b.SetSnapshot(NewSnapshot(eps, Options{}))
 	for i := range 70 {
@@ -139,6 +139,6 @@ func TestPeakEWMAPrefersTheFaster(t *testing.T) {
 func TestPeakEWMAClockWraps(t *testing.T) {
 	const wrap = int64(1) << 52 // ns
 	e := NewEndpoint("10.0.0.1:8000", nil)
-	peakEWMA{}.Done(e, answered(wrap-2*second, second))
+	peakEWMA{}.Done(e, nil, answered(wrap-2*second, second))
 	wantAbout(t, "the average across the wrap", average(t, e, wrap+9*second), 1e9/math.E)
 }

@@ -29,10 +29,10 @@ type Done struct {
 type Policy interface {
 	// Pick chooses an endpoint of s for r. It counts nothing: the Balancer does. It returns nil if, and only if, it found no
 	// endpoint with room: the queue's promise that no request waits beside free room rests on this. Endpoints in r.Tried are
-	// chosen only if no other has room.
+	// chosen only if no other has room. A policy that knows better than r.Tokens what the endpoint has yet to compute sets r.Owed.
 	Pick(s *Snapshot, r *Request) *Endpoint
-	// Done tells how a request went on e, which may have left the snapshot. It comes before e's count goes down.
-	Done(e *Endpoint, d Done)
+	// Done tells how a request went on e, which may have left the snapshot. It comes before e's counts go down.
+	Done(e *Endpoint, r *Request, d Done)
 }
 
 var policies = map[string]func() Policy{

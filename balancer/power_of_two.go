@@ -6,7 +6,7 @@ package balancer
 // each is chosen in proportion to its weight.
 type powerOfTwo struct{}
 
-func (powerOfTwo) Done(*Endpoint, Done) {}
+func (powerOfTwo) Done(*Endpoint, *Request, Done) {}
 
 func (powerOfTwo) Pick(s *Snapshot, r *Request) *Endpoint {
 	a, b, ok := s.pair(r)

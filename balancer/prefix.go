@@ -31,7 +31,7 @@ const (
 	slackRequests = 8
 )
 
-func (prefix) Done(*Endpoint, Done) {}
+func (prefix) Done(*Endpoint, *Request, Done) {}
 
 func (prefix) Pick(s *Snapshot, r *Request) *Endpoint {
 	if r.KeyCount <= 0 || len(s.endpoints) == 0 {

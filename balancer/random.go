@@ -10,7 +10,7 @@ type random struct{}
 // draws is how often random draws before it scans.
 const draws = 16
 
-func (random) Done(*Endpoint, Done) {}
+func (random) Done(*Endpoint, *Request, Done) {}
 
 func (random) Pick(s *Snapshot, r *Request) *Endpoint {
 	if len(s.endpoints) == 0 {

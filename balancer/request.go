@@ -14,9 +14,12 @@ type Request struct {
 	// Tried lists the endpoints on which this request already failed, a few at most. They are avoided unless no other endpoint
 	// has room.
 	Tried []*Endpoint
-	// Tokens is an estimate of the prompt's tokens; 0 where it is not known. Where it is set, they count on the endpoint that is
-	// acquired until Answered or Release.
+	// Tokens is an estimate of the prompt's tokens; 0 where it is not known. They count as held on the endpoint that is acquired until
+	// Release.
 	Tokens int64
+	// Owed is how many of them the endpoint has to compute. They count on it until Answered or Release. The Balancer sets it to Tokens
+	// before each pick; policies that know what is cached lower it.
+	Owed int64
 	// System is a hash of what comes before the conversation (system prompt, tools), which has SystemTokens tokens; 0 is none. What many
 	// conversations share is in every cache before long, so it says nothing on where to go, but saves all of them its tokens.
 	System       uint64
@@ -26,9 +29,9 @@ type Request struct {
 	Keys     [PrefixKeys]uint64
 	KeyCount int
 
-	// charged is what the request owes, and to whom. It belongs to the Balancer while the request is acquired.
-	charged   int64
-	chargedTo *Endpoint
+	// charged is what the request owes, held what it holds, and chargedTo where. They belong to the Balancer while the request is acquired.
+	charged, held int64
+	chargedTo     *Endpoint
 }
 
 // PrefixKeys is the most keys of a request.
@@ -43,22 +46,35 @@ var KeyTokens = [PrefixKeys]int64{
 // mostTokens is what a prompt counts at most, so that no estimate can make a sum overflow; no model reads a millionth of it.
 const mostTokens = 1 << 40
 
-// charge counts r's prompt tokens on e, until settle.
+// charge counts r's prompt tokens on e: those that are owed until settle, all of them until release.
 func (r *Request) charge(e *Endpoint) {
 	if r.chargedTo != nil {
 		panic("BUG: a request that was not released was acquired again, on endpoint " + e.Name)
 	}
-	if r.Tokens > 0 {
-		r.charged, r.chargedTo = min(r.Tokens, mostTokens), e
-		e.tokens.Add(r.charged)
+	if r.Tokens <= 0 {
+		return
+	}
+	r.chargedTo = e
+	r.held = min(r.Tokens, mostTokens)
+	r.charged = min(max(r.Owed, 0), r.held)
+	e.held.Add(r.held)
+	e.tokens.Add(r.charged)
+}
+
+// settle takes back what is owed, if it has not been.
+func (r *Request) settle() {
+	if r.charged != 0 {
+		r.chargedTo.tokens.Add(-r.charged)
+		r.charged = 0
 	}
 }
 
-// settle takes back what charge counted, if it has not been.
-func (r *Request) settle() {
+// release takes back all that charge counted.
+func (r *Request) release() {
 	if e := r.chargedTo; e != nil {
-		e.tokens.Add(-r.charged)
-		r.charged, r.chargedTo = 0, nil
+		r.settle()
+		e.held.Add(-r.held)
+		r.held, r.chargedTo = 0, nil
 	}
 }
 

@@ -18,7 +18,7 @@ type roundRobin struct {
 // fullTurns is how many endpoints without room are passed over before the rest is searched without touching the counter.
 const fullTurns = 16
 
-func (*roundRobin) Done(*Endpoint, Done) {}
+func (*roundRobin) Done(*Endpoint, *Request, Done) {}
 
 func (p *roundRobin) Pick(s *Snapshot, r *Request) *Endpoint {
 	n := uint64(len(s.endpoints))

@@ -15,7 +15,7 @@ type session struct{}
 // loadBound is how far above its fair share an endpoint may be loaded for the sake of a session.
 const loadBound = 1.25
 
-func (session) Done(*Endpoint, Done) {}
+func (session) Done(*Endpoint, *Request, Done) {}
 
 func (session) Pick(s *Snapshot, r *Request) *Endpoint {
 	if !r.SessionSet || len(s.endpoints) == 0 {

@@ -215,5 +215,15 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
+// PrefixLength is how many of the leading blocks, named as in Request.Blocks, the prefix cache holds.
+func (e *Engine) PrefixLength(blocks []uint64) int {
+	for i, name := range blocks {
+		if e.cache.find(name) == none {
+			return i
+		}
+	}
+	return len(blocks)
+}
+
 // Config returns what the engine was made with.
 func (e *Engine) Config() Config { return e.config }

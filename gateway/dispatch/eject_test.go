@@ -204,7 +204,7 @@ func (r *recorder) Pick(s *balancer.Snapshot, q *balancer.Request) *balancer.End
 	return r.Policy.Pick(s, q)
 }
 
-func (r *recorder) Done(_ *balancer.Endpoint, d balancer.Done) { r.done = append(r.done, d) }
+func (r *recorder) Done(_ *balancer.Endpoint, _ *balancer.Request, d balancer.Done) { r.done = append(r.done, d) }
 
 func (f *fixture) record() *recorder {
 	p := f.Pool("llama")
