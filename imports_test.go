@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"gateway/route":             {},
 	"gateway/dispatch":          {"balancer", "config", "gateway/openai", "gateway/route"},
 	"gateway/bridge":            {"gateway/dispatch"},
-	"gateway/bridge/bridgetest": {"gateway/dispatch"},
+	"gateway/bridge/bridgetest": {"balancer", "gateway/dispatch"},
 	"gateway/field":             {},
 	"gateway/grpc":              {},
 	"gateway/identity":          {},
@@ -37,9 +37,13 @@ var allowed = map[string][]string{
 		"gateway/openai", "gateway/route", "gateway/socket"},
 	"gateway":            {"balancer", "config", "discovery", "health"},
 	"bench/engine":       {},
+	"bench/loadgen":      {"bench/report", "bench/trace", "gateway/openai"},
 	"bench/mock":         {"bench/engine"},
 	"bench/mock/instant": {"bench/mock/inference"},
 	"bench/proxybench":   {},
+	"bench/simulate":     {"balancer", "bench/engine", "bench/report", "bench/trace"},
+	"bench/report":       {},
+	"bench/trace":        {},
 	"cmd/penstock":       {"config", "gateway", "bench", "balancer", "discovery"},
 }
 

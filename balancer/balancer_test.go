@@ -344,7 +344,7 @@ func TestLostRacesPickAgain(t *testing.T) {
 type stubbornPolicy struct{ e *Endpoint }
 
 func (p *stubbornPolicy) Pick(*Snapshot, *Request) *Endpoint { return p.e }
-func (p *stubbornPolicy) Done(*Endpoint, *Request, Done)               {}
+func (p *stubbornPolicy) Done(*Endpoint, *Request, Done)     {}
 
 func TestReleaseTooOftenPanics(t *testing.T) {
 	b := New(leastOutstanding{})

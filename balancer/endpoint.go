@@ -38,6 +38,8 @@ type Endpoint struct {
 	tokens   atomic.Int64 // prompt tokens that are owed; see Request.charge
 	held     atomic.Int64 // prompt tokens of the requests in flight
 	_        [16]byte
+
+	learned learned // by auto alone
 }
 
 // NewEndpoint returns an endpoint with capacity 1, no slow start and nothing in flight. Name is the endpoint's ip:port; data is
@@ -58,6 +60,10 @@ func (e *Endpoint) PromptTokens() int64 { return e.tokens.Load() }
 // HeldTokens returns how many prompt tokens the requests have that are in flight on the endpoint: what they take of its KV cache, but for
 // what they generate and share.
 func (e *Endpoint) HeldTokens() int64 { return e.held.Load() }
+
+// LastCost returns the endpoint's cost, in seconds, when auto last looked at it for a request and noted it; 0 if it never did. Of the
+// endpoints that it looks at, auto takes the one with the least.
+func (e *Endpoint) LastCost() float64 { return math.Float64frombits(e.learned.cost.Load()) }
 
 // SetCapacity sets the endpoint's capacity weight: its share of a pool's load in proportion to the other endpoints'. It takes
 // effect with the next NewSnapshot. A weight that is not a positive finite number counts as 1.
@@ -86,7 +92,14 @@ func (e *Endpoint) StartedAt() int64 { return e.startedAt.Load() }
 func (e *Endpoint) Signals() *Signals { return e.signals.Load() }
 
 // SetSignals replaces what the endpoint said of its own load; nil forgets it. s must not be changed afterwards.
-func (e *Endpoint) SetSignals(s *Signals) { e.signals.Store(s) }
+func (e *Endpoint) SetSignals(s *Signals) {
+	e.signals.Store(s)
+	e.learned.read(s)
+}
+
+// ReplaceSignals is SetSignals, unless Signals are not old any more; it reports whether it did. Whoever changes a few readings uses it, so as
+// not to bring back others that were read anew meanwhile.
+func (e *Endpoint) ReplaceSignals(old, s *Signals) bool { return e.signals.CompareAndSwap(old, s) }
 
 // take counts one request in flight unless that would exceed limit, and reports whether it did.
 func (e *Endpoint) take(limit int64) bool {

@@ -7,7 +7,7 @@ import (
 )
 
 func Example() {
-	policy, err := balancer.NewPolicy("least-outstanding")
+	policy, err := balancer.NewPolicy("least-outstanding", balancer.Settings{})
 	if err != nil {
 		panic(err)
 	}

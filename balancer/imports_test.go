@@ -50,9 +50,9 @@ func TestPackageIsPure(t *testing.T) {
 func TestCacheLines(t *testing.T) {
 	const line = 64
 	var e Endpoint
-	if unsafe.Sizeof(e) != 2*line || unsafe.Offsetof(e.inFlight) != line {
-		t.Errorf("Endpoint has %d bytes and its counters start at %d, want %d and %d",
-			unsafe.Sizeof(e), unsafe.Offsetof(e.inFlight), 2*line, line)
+	if unsafe.Sizeof(e) != 3*line || unsafe.Offsetof(e.inFlight) != line || unsafe.Offsetof(e.learned) != 2*line {
+		t.Errorf("Endpoint has %d bytes, its counters start at %d and what was learned at %d, want %d, %d and %d",
+			unsafe.Sizeof(e), unsafe.Offsetof(e.inFlight), unsafe.Offsetof(e.learned), 3*line, line, 2*line)
 	}
 	for _, e := range pool(100) {
 		if uintptr(unsafe.Pointer(e))%line != 0 {

@@ -20,6 +20,8 @@ type Done struct {
 	PromptTokens, CachedTokens, OutputTokens int64
 	// Streamed says that the response came token by token, so that FirstToken is the time of the first one and not of all.
 	Streamed bool
+	// Busy says that the endpoint turned the request away as it has enough to do.
+	Busy bool
 	// Failed says that the endpoint failed the request: no connection, a reset, a broken or late response. A client's fault or
 	// departure is no failure, nor is back-pressure (429, 503).
 	Failed bool
@@ -35,27 +37,36 @@ type Policy interface {
 	Done(e *Endpoint, r *Request, d Done)
 }
 
-var policies = map[string]func() Policy{
-	"least-outstanding": func() Policy { return leastOutstanding{} },
-	"power-of-two":      func() Policy { return powerOfTwo{} },
-	"round-robin":       func() Policy { return &roundRobin{} },
-	"random":            func() Policy { return random{} },
-	"peak-ewma":         func() Policy { return peakEWMA{} },
-	"session":           func() Policy { return session{} },
-	"least-tokens":      func() Policy { return leastTokens{} },
-	"prefix":            func() Policy { return prefix{} },
+// Settings are what a policy is told of its pool.
+type Settings struct {
+	// Objectives are those of auto; what is 0 is as in DefaultObjectives.
+	Objectives Objectives
+}
+
+var policies = map[string]func(s Settings) Policy{
+	"auto":              func(s Settings) Policy { return newAuto(s.Objectives) },
+	"least-outstanding": func(Settings) Policy { return leastOutstanding{} },
+	"power-of-two":      func(Settings) Policy { return powerOfTwo{} },
+	"round-robin":       func(Settings) Policy { return &roundRobin{} },
+	"random":            func(Settings) Policy { return random{} },
+	"peak-ewma":         func(Settings) Policy { return peakEWMA{} },
+	"session":           func(Settings) Policy { return session{} },
+	"least-tokens":      func(Settings) Policy { return leastTokens{} },
+	"prefix":            func(Settings) Policy { return prefix{} },
 }
 
 // ReadsPrompts reports whether the policy of that name looks at Request.Tokens or Request.Keys, so that it is worth finding them out.
-func ReadsPrompts(name string) bool { return name == "least-tokens" || name == "prefix" }
+func ReadsPrompts(name string) bool {
+	return name == "auto" || name == "least-tokens" || name == "prefix"
+}
 
 // NewPolicy returns a new policy of that name, for one Balancer. The names are those of PolicyNames; any other is an error.
-func NewPolicy(name string) (Policy, error) {
+func NewPolicy(name string, s Settings) (Policy, error) {
 	newPolicy, ok := policies[name]
 	if !ok {
 		return nil, fmt.Errorf("unknown policy %q: use one of %s", name, strings.Join(PolicyNames(), ", "))
 	}
-	return newPolicy(), nil
+	return newPolicy(s), nil
 }
 
 // PolicyNames returns the names that NewPolicy knows, sorted.

@@ -7,12 +7,12 @@ import (
 )
 
 func TestPolicyNames(t *testing.T) {
-	want := []string{"least-outstanding", "least-tokens", "peak-ewma", "power-of-two", "prefix", "random", "round-robin", "session"}
+	want := []string{"auto", "least-outstanding", "least-tokens", "peak-ewma", "power-of-two", "prefix", "random", "round-robin", "session"}
 	if got := PolicyNames(); !slices.Equal(got, want) {
 		t.Errorf("PolicyNames() = %q, want %q", got, want)
 	}
-	_, err := NewPolicy("fastest")
-	if err == nil || !strings.Contains(err.Error(), `unknown policy "fastest": use one of least-outstanding, least-tokens, peak-ewma`) {
+	_, err := NewPolicy("fastest", Settings{})
+	if err == nil || !strings.Contains(err.Error(), `unknown policy "fastest": use one of auto, least-outstanding, least-tokens, peak-ewma`) {
 		t.Errorf("NewPolicy of an unknown name: %v", err)
 	}
 }

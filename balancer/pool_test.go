@@ -26,7 +26,7 @@ func loaded(inFlight ...int64) []*Endpoint {
 
 func mustPolicy(t testing.TB, name string) Policy {
 	t.Helper()
-	p, err := NewPolicy(name)
+	p, err := NewPolicy(name, Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

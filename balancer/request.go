@@ -24,12 +24,15 @@ type Request struct {
 	// conversations share is in every cache before long, so it says nothing on where to go, but saves all of them its tokens.
 	System       uint64
 	SystemTokens int64
+	// Adapter is a hash of the name of the LoRA adapter that the request wants, AdapterHash's; 0 if it wants none or that is not known.
+	Adapter uint64
 	// Keys are hashes of the prompt's beginning behind that, KeyCount of them: requests with the same key can use the same cached prefix.
 	// Key i takes in System and the next KeyTokens[i] tokens. The first is long enough to tell conversations apart.
 	Keys     [PrefixKeys]uint64
 	KeyCount int
 
 	// charged is what the request owes, held what it holds, and chargedTo where. They belong to the Balancer while the request is acquired.
+	bet           bet // auto's
 	charged, held int64
 	chargedTo     *Endpoint
 }

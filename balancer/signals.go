@@ -46,6 +46,39 @@ type Adapters struct {
 	Max int
 	// At is when this was read, in monotonic ns.
 	At int64
+
+	hashes []uint64 // of Running and Waiting
+}
+
+// AdapterHash is the hash of an adapter's name that Request.Adapter has, never 0.
+func AdapterHash(name []byte) uint64 { return max(Hash64(name), 1) }
+
+// NewAdapters returns adapters that were read at a time.
+func NewAdapters(running, waiting []string, most int, at int64) *Adapters {
+	a := &Adapters{Running: running, Waiting: waiting, Max: most, At: at}
+	for _, names := range [2][]string{running, waiting} {
+		for _, name := range names {
+			a.hashes = append(a.hashes, AdapterHash([]byte(name)))
+		}
+	}
+	return a
+}
+
+// Since returns the same adapters as read at another time.
+func (a *Adapters) Since(at int64) *Adapters {
+	again := *a
+	again.At = at
+	return &again
+}
+
+// has reports whether an adapter is loaded, or about to be.
+func (a *Adapters) has(hash uint64) bool {
+	for _, h := range a.hashes {
+		if h == hash {
+			return true
+		}
+	}
+	return false
 }
 
 // Oldest returns the oldest of the readings that say how busy the endpoint is: Waiting, Running and KVCache. Those that were never read

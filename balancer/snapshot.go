@@ -1,6 +1,9 @@
 package balancer
 
-import "math"
+import (
+	"math"
+	"sync/atomic"
+)
 
 const unlimited = math.MaxInt64
 
@@ -26,6 +29,9 @@ type Snapshot struct {
 	cumulative  []float64 // sums of capacity up to and with each endpoint
 	maxCapacity float64
 
+	places []int32 // the endpoints by the part of their hash that a prefixIndex keeps; see place
+	// owners are the endpoints of groups of keys, each 1 more than its index; 0 is not known yet. See ownerOf.
+	owners  atomic.Pointer[[ownerGroups]atomic.Int32]
 	ramps   []ramp // set only where an endpoint has a slow start
 	rampEnd int64  // when the last ramp ends; long ago if there is none
 
@@ -52,6 +58,7 @@ func NewSnapshot(eps []*Endpoint, opts Options) *Snapshot {
 	for i, e := range eps {
 		s.hashes[i] = e.hash
 	}
+	s.makePlaces()
 	s.readCapacities()
 	s.readRamps()
 	if s.capacity != nil || s.ramps != nil {
@@ -163,4 +170,66 @@ func isPrime(p uint64) bool {
 		}
 	}
 	return true
+}
+
+// makePlaces makes the table in which place looks endpoints up: open addressing, half empty or more.
+func (s *Snapshot) makePlaces() {
+	size := 2
+	for size < 2*len(s.endpoints) {
+		size *= 2
+	}
+	s.places = make([]int32, size)
+	for i := range s.places {
+		s.places[i] = -1
+	}
+	for i, e := range s.endpoints {
+		at := int(e.owner()) & (size - 1)
+		for s.places[at] >= 0 {
+			at = (at + 1) & (size - 1)
+		}
+		s.places[at] = int32(i)
+	}
+}
+
+// place returns the index of the endpoint whose owner() it is; -1 if there is none. Of two that have the same, it finds the first.
+func (s *Snapshot) place(owner uint64) int {
+	for at := int(owner) & (len(s.places) - 1); s.places[at] >= 0; at = (at + 1) & (len(s.places) - 1) {
+		if i := int(s.places[at]); s.endpoints[i].owner() == owner {
+			return i
+		}
+	}
+	return -1
+}
+
+// ownerGroups is how many groups keys are dealt with in by ownerOf. What belongs to a group goes to one endpoint; so many of them make 1,000
+// endpoints' shares equal within an eighth or so.
+const ownerGroups = 1 << 16
+
+// ownerOf returns the endpoint that rendezvous hashing gives a key's group to, without regard to weights. In large snapshots, a group's owner is
+// found when it is first asked for, and then kept.
+func (s *Snapshot) ownerOf(key uint64) int {
+	group := key >> 48
+	if len(s.endpoints) <= readWhole {
+		return s.highestOf(group)
+	}
+	owners := s.owners.Load()
+	if owners == nil {
+		s.owners.CompareAndSwap(nil, new([ownerGroups]atomic.Int32))
+		owners = s.owners.Load()
+	}
+	known := &owners[group]
+	if known.Load() == 0 {
+		known.Store(int32(s.highestOf(group) + 1))
+	}
+	return int(known.Load() - 1)
+}
+
+func (s *Snapshot) highestOf(group uint64) int {
+	best, highest := 0, uint64(0)
+	for i, h := range s.hashes {
+		if rank := mix(group ^ h); rank >= highest {
+			best, highest = i, rank
+		}
+	}
+	return best
 }

@@ -61,7 +61,8 @@ var DefaultShutdown = Shutdown{LameDuck: 5 * second, Drain: 10 * minute}
 // DefaultPool is what each pool adds to. It is not valid alone, as it has no endpoints.
 var DefaultPool = Pool{
 	Engine:          "none",
-	Balance:         "least-outstanding",
+	Balance:         "auto",
+	Objectives:      DefaultObjectives,
 	Queue:           DefaultQueue,
 	Eject:           DefaultEject,
 	SlowStart:       30 * second,
@@ -69,6 +70,9 @@ var DefaultPool = Pool{
 	IdleConnections: 1024,
 	IdleTimeout:     4 * second,
 }
+
+// DefaultObjectives is what chats are commonly held to.
+var DefaultObjectives = Objectives{TTFT: 5 * second, TPOT: 60 * Duration(time.Millisecond)}
 
 // DefaultService is what a service section adds to.
 var DefaultService = Service{Scheme: "http"}

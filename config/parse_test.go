@@ -36,7 +36,7 @@ func TestDefaults(t *testing.T) {
 		Shutdown: Shutdown{LameDuck: Duration(5 * s), Drain: Duration(10 * m)},
 		Pools: map[string]*Pool{"llama": {
 			Endpoints: []string{"http://10.1.2.3:8000"},
-			Engine:    "none", Balance: "least-outstanding",
+			Engine:    "none", Balance: "auto", Objectives: Objectives{TTFT: Duration(5 * s), TPOT: Duration(60 * time.Millisecond)},
 			Queue:     Queue{Size: 512, Timeout: Duration(30 * s)},
 			Probe:     &Probe{Path: "/health", Interval: Duration(5 * s), Timeout: Duration(2 * s), HealthyAfter: 1, UnhealthyAfter: 2},
 			Eject:     Eject{ConsecutiveFailures: 3, BaseTime: Duration(5 * s), MaxTime: Duration(60 * s), MaxPercent: 50},

@@ -12,11 +12,15 @@ type Pool struct {
 	Engine string `yaml:"engine" enum:"vllm,sglang,triton,tensorrt-llm,tgi,dcgm,none"`
 	// Metrics says where and how often the engine's metrics are polled; without it as the engine's defaults say.
 	Metrics *Metrics `yaml:"metrics"`
-	// Balance names the policy that picks an endpoint. Two of them look at the prompts of requests to OpenAI's API: least-tokens spreads
-	// their lengths, and prefix sends those that begin alike to the same endpoint, within a bound on its load. Where a prompt is not
-	// known both go by requests in flight.
-	Balance string `yaml:"balance" enum:"least-outstanding,power-of-two,round-robin,random,peak-ewma,session,least-tokens,prefix"`
-	// Session says what identifies a session for balance: session, and is set with it alone.
+	// Balance names the policy that picks an endpoint. Three of them look at the prompts of requests to OpenAI's API: auto picks where a
+	// request does the least harm to objectives, and goes by what engine's metrics say, too; least-tokens spreads prompts' lengths; and
+	// prefix sends those that begin alike to the same endpoint, within a bound on its load. Where a prompt is not known all go by requests
+	// in flight.
+	Balance string `yaml:"balance" enum:"auto,least-outstanding,power-of-two,round-robin,random,peak-ewma,session,least-tokens,prefix"`
+	// Objectives are the latencies that balance: auto tries to keep.
+	Objectives Objectives `yaml:"objectives"`
+	// Session says what identifies a session, for balance: session, which needs it, and for auto, which goes by it where a prompt
+	// is not known or too short to tell.
 	Session *Key `yaml:"session"`
 	// MaxInFlight is the largest number of requests in flight per endpoint; beyond it requests queue. 0 is unlimited.
 	MaxInFlight int `yaml:"maxInFlight" zero:"unlimited" min:"1" max:"1000000"`
@@ -36,6 +40,14 @@ type Pool struct {
 	IdleConnections int `yaml:"idleConnections" min:"0" max:"1000000"`
 	// IdleTimeout is how long an idle upstream connection is kept. vLLM closes its side after 5 s: stay below that.
 	IdleTimeout Duration `yaml:"idleTimeout" min:"1ms" max:"24h"`
+}
+
+// Objectives are latencies that requests should meet.
+type Objectives struct {
+	// TTFT is the longest time to the first token that is good enough.
+	TTFT Duration `yaml:"ttft" min:"1ms" max:"1h"`
+	// TPOT is the longest mean time of each further token that is good enough.
+	TPOT Duration `yaml:"tpot" min:"1ms" max:"1m"`
 }
 
 // Service names a Kubernetes Service.

@@ -68,8 +68,8 @@ func (r *report) sessionPolicy(p *Pool, path string) {
 	case p.Balance == "session" && p.Session == nil:
 		r.field(balance, "is session, and nothing says what a session is", "add session: {header: NAME}, {cookie: NAME} or {clientIP: true}",
 			balance, session)
-	case p.Balance != "session" && p.Session != nil:
-		r.field(session, "has no meaning for balance: "+p.Balance, "leave it out, or want balance: session", balance)
+	case p.Balance != "session" && p.Balance != "auto" && p.Session != nil:
+		r.field(session, "has no meaning for balance: "+p.Balance, "leave it out, or want balance: session or auto", balance)
 	}
 	if p.Session != nil {
 		r.key(p.Session, session)

@@ -101,6 +101,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 		Observer:   g.observer,
 		Models:     g.models.reply,
 		Changed:    g.health.Changed,
+		Report:     g.takeReport,
 		Services:   []string{healthpb.Health_ServiceDesc.ServiceName},
 		Logger:     g.logger,
 	})

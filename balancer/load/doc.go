@@ -1,5 +1,5 @@
 // Package load finds out how busy endpoints are, by what they say themselves. A Scraper reads the metrics of model servers, in Prometheus's
-// text format, at intervals; ParseReport reads the load reports that come with responses (ORCA). What was read stands on the
+// text format, at intervals; TakeReport reads the load reports that come with responses (ORCA). What was read stands on the
 // balancer's endpoint as its Signals.
 //
 // Such readings are old when they are used, and everybody who follows them rushes to the same endpoint. They correct what a gateway knows

@@ -352,7 +352,7 @@ func TestInFlightIsThatOfTheReading(t *testing.T) {
 
 func mustPolicy(t *testing.T) balancer.Policy {
 	t.Helper()
-	p, err := balancer.NewPolicy("round-robin")
+	p, err := balancer.NewPolicy("round-robin", balancer.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,8 @@ func (t *tally) signals(known *balancer.Signals, h *history, now int64) *balance
 		{blockSize, &s.BlockSize}, {blocks, &s.Blocks},
 		{gpuUtilization, &s.GPUUtilization}, {gpuMemoryUsed, &s.GPUMemoryUsed}, {gpuMemoryTotal, &s.GPUMemoryTotal},
 	} {
-		if v, ok := t.value(r.about); ok {
+		// What a load report has told since the page was made stays.
+		if v, ok := t.value(r.about); ok && (!r.to.Known() || r.to.At <= now) {
 			*r.to = balancer.Reading{Value: v, At: now}
 		}
 	}
@@ -65,20 +66,19 @@ func (t *tally) adapterLists(s *balancer.Signals, h *history, now int64) {
 	if len(t.adapters) == 0 {
 		return
 	}
-	next := &balancer.Adapters{At: now}
 	if s.Adapters != nil && bytes.Equal(t.adapters, h.labels) {
-		next.Running, next.Waiting, next.Max = s.Adapters.Running, s.Adapters.Waiting, s.Adapters.Max
-	} else {
-		runs, _ := labelOf(t.adapters, "running_lora_adapters")
-		waits, _ := labelOf(t.adapters, "waiting_lora_adapters")
-		most, _ := labelOf(t.adapters, "max_lora")
-		next.Running, next.Waiting = adapterNames(runs), adapterNames(waits)
-		if n, err := strconv.Atoi(string(most)); err == nil && n > 0 {
-			next.Max = n
-		}
-		h.labels = append(h.labels[:0], t.adapters...)
+		s.Adapters = s.Adapters.Since(now)
+		return
 	}
-	s.Adapters = next
+	runs, _ := labelOf(t.adapters, "running_lora_adapters")
+	waits, _ := labelOf(t.adapters, "waiting_lora_adapters")
+	text, _ := labelOf(t.adapters, "max_lora")
+	most, err := strconv.Atoi(string(text))
+	if err != nil || most < 0 {
+		most = 0
+	}
+	s.Adapters = balancer.NewAdapters(adapterNames(runs), adapterNames(waits), most, now)
+	h.labels = append(h.labels[:0], t.adapters...)
 }
 
 // adapterNames are the names in the value of a label, which commas separate.

@@ -169,7 +169,7 @@ vllm:lora_requests_info{max_lora="4",running_lora_adapters="older",waiting_lora_
 `
 	var h history
 	s := readOver(t, "vllm", page, nil, &h, 5*second)
-	want := &balancer.Adapters{Running: []string{"sql", `chat"x`}, Waiting: []string{"sum"}, Max: 4, At: 5 * second}
+	want := balancer.NewAdapters([]string{"sql", `chat"x`}, []string{"sum"}, 4, 5*second)
 	if !reflect.DeepEqual(s.Adapters, want) {
 		t.Fatalf("got %+v, want %+v", s.Adapters, want)
 	}

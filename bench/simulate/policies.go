@@ -31,5 +31,8 @@ func lookupPolicy(name string) (policyMaker, error) {
 	if !slices.Contains(balancer.PolicyNames(), name) {
 		return nil, fmt.Errorf("cannot simulate the policy %q: the policies are %s", name, strings.Join(PolicyNames(), ", "))
 	}
-	return func(*gateway) (balancer.Policy, error) { return balancer.NewPolicy(name) }, nil
+	return func(g *gateway) (balancer.Policy, error) {
+		o := &g.w.o.Objectives
+		return balancer.NewPolicy(name, balancer.Settings{Objectives: balancer.Objectives{TTFT: int64(o.TTFT), TPOT: int64(o.TPOT)}})
+	}, nil
 }

@@ -30,6 +30,7 @@ var subcommands = []subcommand{
 	{"serve", "Run the gateway.", serveCommand},
 	{"demo", "Run a gateway, mock model servers and gentle traffic in one process, to look around.", demoCommand},
 	{"mock", "Run mock model servers that take as long as GPUs do.", mockCommand},
+	{"bench", "Send load to model servers or gateways, and report latencies and goodput.", benchCommand},
 	{"check", "Say what is wrong with a configuration file.", checkCommand},
 	{"version", "Print which build this is.", versionCommand},
 }

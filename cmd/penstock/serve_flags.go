@@ -21,7 +21,7 @@ func parseServe(args []string, stderr io.Writer) (s *serveFlags, code int, ok bo
 	f.StringVar(&s.service, "service", "", "The endpoints of the Kubernetes Service `NAMESPACE/NAME[:PORT]` take requests.")
 	f.StringVar(&s.listen, "listen", "", "Traffic is taken at `HOST:PORT`, where an empty host is every address; the default is what the file says, else "+config.DefaultConfig.Listen+".")
 	f.StringVar(&s.admin, "admin", "", "Health, metrics and debugging are served at `HOST:PORT`; the default is what the file says, else "+config.DefaultConfig.Admin+".")
-	f.StringVar(&s.balance, "balance", "", "Each request goes to the endpoint that `POLICY` picks: least-outstanding (the default), power-of-two, round-robin, random, peak-ewma, least-tokens or prefix.")
+	f.StringVar(&s.balance, "balance", "", "Each request goes to the endpoint that `POLICY` picks: auto (the default), least-outstanding, power-of-two, round-robin, random, peak-ewma, least-tokens or prefix.")
 	f.StringVar(&s.engine, "engine", "", "The endpoints run the model server `NAME`, whose metrics are then polled: vllm, sglang, triton, tensorrt-llm, tgi, dcgm or none (the default).")
 	f.StringVar(&s.probe, "probe", "", "Endpoints are probed with GET `PATH` and take requests while they answer with 200 to 299; grpc and grpc:SERVICE probe by gRPC's health protocol instead; the default is not to probe.")
 	if code, ok := f.parse(args); !ok {

@@ -96,7 +96,7 @@ func (m *Mirrors) send(pool *dispatch.Pool, r *Request, body []byte, grpc bool) 
 	x.Finish(outcome)
 }
 
-// mirrorClient is a client that has sent its body and looks at nothing of the answer.
+// mirrorClient is a client that has sent its body and wants nothing of the answer. What that says of the endpoint's load is taken in.
 type mirrorClient struct {
 	exchange *dispatch.Exchange
 	body     []byte // what has not been read
@@ -131,15 +131,20 @@ func (c *mirrorClient) Head(h *Response) error {
 	c.heard()
 	c.exchange.FirstByte()
 	c.exchange.Status = h.Status
+	LoadReports(c.exchange, h.Fields)
 	return nil
 }
 
 func (c *mirrorClient) Write([]byte) error {
 	c.heard()
+	c.exchange.Answered(dispatch.Now())
 	return nil
 }
 
-func (c *mirrorClient) End([]Field) error { return nil }
+func (c *mirrorClient) End(trailers []Field) error {
+	LoadReports(c.exchange, trailers)
+	return nil
+}
 
 // heard notes that the endpoint is not silent.
 func (c *mirrorClient) heard() {

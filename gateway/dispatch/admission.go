@@ -19,6 +19,7 @@ type admission struct {
 	last       *Endpoint // of the last attempt
 	sentAt     int64     // when that was captured
 	firstByte  int64     // when its response's head arrived; 0 if it has not
+	firstToken int64     // when its response's body began to arrive; 0 if it has not
 	cause      error     // why it failed, if the engine said so
 
 	// waiter holds what picks look at, whether the request waits or not.
@@ -72,6 +73,7 @@ func (x *Exchange) tellPolicy() {
 	}
 	if a.settings.readsPrompts {
 		a.tellPrompt(&x.Prompt)
+		a.waiter.Adapter = x.adapter()
 	}
 }
 
@@ -126,6 +128,6 @@ func (x *Exchange) capture(b *balancer.Endpoint, now int64) bool {
 	}
 	x.Endpoint = e
 	x.Attempts++
-	a.last, a.sentAt, a.firstByte, a.cause = e, now, 0, nil
+	a.last, a.sentAt, a.firstByte, a.firstToken, a.cause = e, now, 0, 0, nil
 	return true
 }

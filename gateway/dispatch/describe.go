@@ -1,6 +1,8 @@
 package dispatch
 
 import (
+	"math"
+
 	"github.com/penstock/penstock/balancer"
 )
 
@@ -38,9 +40,12 @@ type EndpointDescription struct {
 	// FailuresInRow is what ejection goes by.
 	FailuresInRow int64 `json:"failuresInRow"`
 	// BackPressure counts answers with status 429 or 503.
-	BackPressure int64    `json:"backPressure"`
-	Ejections    int64    `json:"ejections"`
-	LastFailure  *Failure `json:"lastFailure,omitempty"`
+	BackPressure int64 `json:"backPressure"`
+	Ejections    int64 `json:"ejections"`
+	// LastCostMs is what the policy auto last took the endpoint's cost for a request to be, in ms: of those that it looks at, it picks the one
+	// with the least. Left out where it has not looked at it.
+	LastCostMs  float64  `json:"lastCostMs,omitempty"`
+	LastFailure *Failure `json:"lastFailure,omitempty"`
 	// Load is what the endpoint says of itself; absent where nothing was read.
 	Load *LoadDescription `json:"load,omitempty"`
 }
@@ -75,9 +80,18 @@ func (e *Endpoint) describe(weight float64, now int64) EndpointDescription {
 		Address: e.Address, Scheme: e.Config.Scheme, State: e.State().String(), Cause: e.unhealthy,
 		Weight: weight, InFlight: e.InFlight(), Requests: e.Requests(), Mirrored: e.Mirrored(),
 		Failures: e.failureCounts(), FailuresInRow: e.Balancer.Failures.Load(),
-		BackPressure: e.BackPressure(), Ejections: e.Ejections(), LastFailure: e.LastFailure(),
-		Load: describeLoad(e.Signals(), now),
+		BackPressure: e.BackPressure(), Ejections: e.Ejections(), LastCostMs: milliseconds(e.Balancer.LastCost()),
+		LastFailure: e.LastFailure(), Load: describeLoad(e.Signals(), now),
 	}
+}
+
+// milliseconds returns what a number of seconds is in ms, to the microsecond; 0 for what JSON has no number for.
+func milliseconds(seconds float64) float64 {
+	us := math.Round(seconds * 1e6)
+	if math.IsNaN(us) || math.IsInf(us, 0) {
+		return 0
+	}
+	return us / 1e3
 }
 
 func (e *Endpoint) failureCounts() map[string]int64 {

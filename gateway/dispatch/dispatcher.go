@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/balancer"
 	"github.com/penstock/penstock/config"
 )
 
@@ -28,6 +29,9 @@ type Options struct {
 	// Changed is called after the set of ready endpoints of some pool, or the configuration, has changed, and maybe when it has not; nil is
 	// allowed. Locks are held: it must not block, and leaves looking at the Dispatcher and its Pools to somebody else.
 	Changed func()
+	// Report takes a load report that came with a response of e at now, on Now's scale: the value of endpoint-load-metrics or, if binary
+	// is set, of endpoint-load-metrics-bin. It must not keep value, which may be anything. Nil drops reports.
+	Report func(e *balancer.Endpoint, value []byte, binary bool, now int64)
 	// Services names the gRPC services that the gateway itself serves, but for those that a route names.
 	Services []string
 	// Logger takes ejections, recoveries and drains; nil drops them.

@@ -9,7 +9,7 @@
 //	x.Prompt = ...                   // what the body says of its prompt, if x.Pool.WantsPrompt
 //	reply = x.Admit()                // capture an endpoint; this may wait in the pool's queue
 //	... x.FirstByte() ...            // the endpoint answers
-//	... x.Answered() ...             // it has read the prompt: the first byte of its answer's body has come
+//	... x.Answered(Now()) ...        // it has read the prompt: the first byte of its answer's body has come
 //	reply = x.Retry(outcome, again)  // or it does not
 //	x.Finish(outcome)
 //

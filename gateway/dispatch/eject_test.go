@@ -204,7 +204,9 @@ func (r *recorder) Pick(s *balancer.Snapshot, q *balancer.Request) *balancer.End
 	return r.Policy.Pick(s, q)
 }
 
-func (r *recorder) Done(_ *balancer.Endpoint, _ *balancer.Request, d balancer.Done) { r.done = append(r.done, d) }
+func (r *recorder) Done(_ *balancer.Endpoint, _ *balancer.Request, d balancer.Done) {
+	r.done = append(r.done, d)
+}
 
 func (f *fixture) record() *recorder {
 	p := f.Pool("llama")
@@ -245,7 +247,7 @@ func TestPolicyIsTold(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 			x.Status = c.status
 			x.Finish(c.outcome)
-			want := balancer.Done{Started: start, Now: start + 30*ms, Failed: c.failed}
+			want := balancer.Done{Started: start, Now: start + 30*ms, Failed: c.failed, Busy: c.status == 429 || c.status == 503}
 			if c.firstByte != 0 {
 				want.FirstByte = start + c.firstByte
 			}

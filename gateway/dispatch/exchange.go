@@ -45,7 +45,7 @@ type Exchange struct {
 	GRPCStatus    int          // the status of a gRPC call; -1 where the client got none, and for requests that are no calls
 	Busy          bool         // the endpoint said that it has enough to do in another way than with status 429 or 503, such as gRPC's
 	Usage         openai.Usage // token counts that the response carried
-	FirstToken    int64        // when the first body byte of the response was sent, on Now's scale
+	FirstToken    int64        // when the first body byte of the response was sent, on Now's scale; when it came is Answered's
 	LastToken     int64        // when the last body byte of the response was sent
 
 	// Set by dispatch, for the observer.

@@ -9,6 +9,14 @@ import (
 // FirstByte notes that the head of the endpoint's response arrived; interim ones (1xx) do not count.
 func (x *Exchange) FirstByte() { x.admission.firstByte = Now() }
 
+// LoadReport hands on a load report that the endpoint's response carries: the value of endpoint-load-metrics or, if binary is set, of
+// endpoint-load-metrics-bin.
+func (x *Exchange) LoadReport(value []byte, binary bool) {
+	if report := x.admission.dispatcher.options.Report; report != nil && x.Endpoint != nil {
+		report(x.Endpoint.Balancer, value, binary, Now())
+	}
+}
+
 // Failed notes why the present attempt fails, for those who look at the endpoint's last failure. Retry or Finish follows.
 func (x *Exchange) Failed(cause error) { x.admission.cause = cause }
 
@@ -21,11 +29,11 @@ func (x *Exchange) Finish(o Outcome) {
 	}
 	a.open = false
 	x.Finished, x.Outcome = Now(), o
-	if o == ClientGone {
-		x.Status = statusClientLeft
-	}
 	if x.Endpoint != nil {
 		x.release(o, x.Finished)
+	}
+	if o == ClientGone {
+		x.Status = statusClientLeft
 	}
 	if observer := a.dispatcher.options.Observer; observer != nil && !a.mirror {
 		x.Endpoint = a.last
@@ -38,14 +46,10 @@ func (x *Exchange) Finish(o Outcome) {
 func (x *Exchange) release(o Outcome, now int64) {
 	a, p, e := &x.admission, x.Pool, x.Endpoint
 	x.Endpoint = nil
-	done := balancer.Done{Now: now, Started: a.sentAt, FirstByte: a.firstByte, Failed: o.IsFault()}
+	done := x.done(o, now)
 	if o == Completed {
-		busy := x.isBackPressure()
-		if busy {
+		if x.isBackPressure() {
 			e.backPressure.Add(1)
-		}
-		if busy || x.Status >= http.StatusBadRequest {
-			done.FirstByte = 0 // an error comes fast; its endpoint must not look fast for it
 		}
 		if ejector := p.settings.Load().ejector; ejector != nil {
 			ejector.Success(e.Balancer)
@@ -58,6 +62,21 @@ func (x *Exchange) release(o Outcome, now int64) {
 		p.fault(e, o, now) // before the release, which may let in a request that waits
 	}
 	p.release(e, &a.waiter.Request, done)
+}
+
+// done is what the attempt says of the endpoint to the pool's policy.
+func (x *Exchange) done(o Outcome, now int64) balancer.Done {
+	a, u := &x.admission, &x.Usage
+	d := balancer.Done{
+		Now: now, Started: a.sentAt, FirstByte: a.firstByte, FirstToken: a.firstToken, Failed: o.IsFault(),
+		Told: u.Known && u.PromptTokens > 0, PromptTokens: u.PromptTokens, CachedTokens: min(u.CachedTokens, u.PromptTokens),
+		OutputTokens: u.CompletionTokens, Streamed: x.Streamed, Busy: o == Completed && x.isBackPressure(),
+	}
+	isError := x.isBackPressure() || x.Status >= http.StatusBadRequest
+	if isError && (o == Completed || o == ClientGone) {
+		d.FirstByte, d.FirstToken = 0, 0 // an error comes fast; its endpoint must not look fast for it
+	}
+	return d
 }
 
 // isBackPressure reports whether a complete answer said that the endpoint has enough to do.

@@ -15,7 +15,7 @@ func (p *Pool) configure(s *settings) {
 	old := p.settings.Load()
 	p.configureEjection(old, s)
 	p.settings.Store(s)
-	if old != nil && old.config.Balance != s.config.Balance {
+	if old != nil && (old.config.Balance != s.config.Balance || old.config.Objectives != s.config.Objectives) {
 		p.balancer.SetPolicy(newPolicy(s))
 	}
 	if old != nil && old.config.Retry.BudgetPercent != s.config.Retry.BudgetPercent {

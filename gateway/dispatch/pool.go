@@ -54,7 +54,7 @@ func newPool(d *Dispatcher, name string, s *settings) *Pool {
 
 // newPolicy makes the policy that s names; newSettings has checked the name.
 func newPolicy(s *settings) balancer.Policy {
-	policy, err := balancer.NewPolicy(s.config.Balance)
+	policy, err := balancer.NewPolicy(s.config.Balance, policySettings(&s.config))
 	if err != nil {
 		panic("BUG: settings with a wrong policy: " + err.Error())
 	}

@@ -43,13 +43,42 @@ func TestWantsPrompt(t *testing.T) {
 			more += "session: {clientIP: true}\n"
 		}
 		f := newFixture(t, onePool(1, ""))
-		if f.Pool("llama").WantsPrompt() {
-			t.Error("the default policy wants prompts")
+		if !f.Pool("llama").WantsPrompt() {
+			t.Error("the default policy wants no prompts")
 		}
 		f.apply(onePool(1, more))
-		if want := policy == "least-tokens" || policy == "prefix"; f.Pool("llama").WantsPrompt() != want {
+		if want := balancer.ReadsPrompts(policy); f.Pool("llama").WantsPrompt() != want {
 			t.Errorf("%s wants prompts: %v, want %v", policy, !want, want)
 		}
+	}
+}
+
+// The keys that are made stand for the tokens that the balancer takes them for.
+func TestKeysAreThoseOfTheBalancer(t *testing.T) {
+	for i, n := range openai.PromptKeyBytes {
+		if want := 4 * balancer.KeyTokens[i]; n != want {
+			t.Errorf("key %d stands for %d bytes, want %d: 4 for each of %d tokens", i, n, want, balancer.KeyTokens[i])
+		}
+	}
+}
+
+// What is found out of a prompt comes to the policy, a client's own key in the place of the first.
+func TestPromptReachesThePolicy(t *testing.T) {
+	f := newFixture(t, onePool(1, "balance: prefix\n"))
+	p := prompt(700, 1)
+	p.System, p.SystemTokens = 99, 40
+	for _, cacheKey := range []uint64{0, 5} {
+		p.CacheKey = cacheKey
+		x := f.admitPrompt(p)
+		r := &x.admission.waiter.Request
+		want := p.Keys
+		if cacheKey != 0 {
+			want[0] = cacheKey
+		}
+		if r.Tokens != 700 || r.System != 99 || r.SystemTokens != 40 || r.KeyCount != balancer.PrefixKeys || r.Keys != want {
+			t.Errorf("of %+v the policy got %d tokens, the system %d of %d, and %d keys %v", p, r.Tokens, r.System, r.SystemTokens, r.KeyCount, r.Keys)
+		}
+		complete(x, 200)
 	}
 }
 
@@ -61,11 +90,11 @@ func TestPromptTokensCount(t *testing.T) {
 	wantTokens(t, e, 730)
 	x.FirstByte()
 	wantTokens(t, e, 730)
-	x.Answered()
-	x.Answered()
+	x.Answered(Now())
+	x.Answered(Now())
 	wantTokens(t, e, 30)
 	complete(x, 200)
-	x.Answered() // late
+	x.Answered(Now()) // late
 	wantTokens(t, e, 30)
 	y.Finish(ClientGone)
 	wantTokens(t, e, 0)
@@ -155,10 +184,10 @@ func TestPromptsThatBeginAlikeShareAnEndpoint(t *testing.T) {
 
 // Pools whose policy does not look at prompts count none.
 func TestPromptsThatNobodyWants(t *testing.T) {
-	f := newFixture(t, onePool(1, ""))
+	f := newFixture(t, onePool(1, "balance: least-outstanding\n"))
 	x := f.admitPrompt(prompt(700, 1))
 	wantTokens(t, x.Endpoint, 0)
-	x.Answered()
+	x.Answered(Now())
 	// A reload in between neither counts what was not counted nor forgets what was.
 	f.apply(onePool(1, "balance: least-tokens\n"))
 	y := f.admitPrompt(prompt(30, 1))
@@ -194,7 +223,7 @@ func (f *fixture) promptTrip(x *Exchange, p openai.Prompt) {
 		f.t.Fatal("the request is refused")
 	}
 	x.FirstByte()
-	x.Answered()
+	x.Answered(Now())
 	x.Status = 200
 	x.Finish(Completed)
 }

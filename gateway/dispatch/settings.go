@@ -27,7 +27,7 @@ type settings struct {
 }
 
 func newSettings(name string, c *config.Pool, timeouts *config.Timeouts) (*settings, error) {
-	if _, err := balancer.NewPolicy(c.Balance); err != nil {
+	if _, err := balancer.NewPolicy(c.Balance, policySettings(c)); err != nil {
 		return nil, fmt.Errorf("cannot set up pool %q: field balance: %w", name, err)
 	}
 	static, err := parseEndpoints(c.Endpoints)
@@ -47,6 +47,11 @@ func newSettings(name string, c *config.Pool, timeouts *config.Timeouts) (*setti
 		s.session = &route.Route{Rule: route.Rule{Sticky: key}}
 	}
 	return s, nil
+}
+
+// policySettings is what the policy is told of the pool.
+func policySettings(c *config.Pool) balancer.Settings {
+	return balancer.Settings{Objectives: balancer.Objectives{TTFT: int64(c.Objectives.TTFT), TPOT: int64(c.Objectives.TPOT)}}
 }
 
 // parseEndpoints reads endpoints' URLs and drops repeated ones.

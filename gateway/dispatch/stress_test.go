@@ -51,7 +51,7 @@ func (s *stress) request(x *Exchange, r *rand.Rand) {
 		}
 		up.sent()
 		if r.IntN(2) == 0 {
-			x.Answered()
+			x.Answered(Now())
 		}
 		s.admitted.Add(1)
 		if n := s.Pool("llama").QueueLen(); n > stressQueue {

@@ -16,7 +16,7 @@ const (
 
 	// maskLate is the only known fields that may come in trailers; the others frame, route, authenticate or describe the message, and
 	// whoever merges trailers into the head would take them for the head's (RFC 9110 6.5.1).
-	maskLate mask = 1<<Unknown | 1<<Date | 1<<Server | 1<<ETag | 1<<LastModified
+	maskLate mask = 1<<Unknown | 1<<Date | 1<<Server | 1<<ETag | 1<<LastModified | 1<<EndpointLoadMetrics | 1<<EndpointLoadMetricsBin
 )
 
 // IsHop reports whether a field is for one connection only, whether or not Connection names it.

@@ -36,9 +36,10 @@ const (
 	foldBits   = 0x20 * onesWord
 
 	shortestKnown = 2
+	longestKeyed  = 24
 
-	// LongestKnown is the length of the longest known name in bytes.
-	LongestKnown = 24
+	// LongestKnown is the length of the longest known name in bytes, which is EndpointLoadMetricsBin's: the only one that has no key.
+	LongestKnown = 25
 )
 
 // known is what a name must match to be a known one: its length, and its key once the bits 0x20 of the known name's letters are
@@ -56,6 +57,9 @@ var (
 func init() {
 	for id := Unknown + 1; id < ids; id++ {
 		name := names[id]
+		if len(name) > longestKeyed {
+			continue
+		}
 		letters := make([]byte, len(name))
 		for i := range len(name) {
 			if name[i] >= 'a' {
@@ -73,8 +77,8 @@ func init() {
 
 // Of returns the id of a name of any bytes and in any case, Unknown if it is not a known one.
 func Of(name []byte) ID {
-	if len(name) < shortestKnown || len(name) > LongestKnown {
-		return Unknown
+	if len(name) < shortestKnown || len(name) > longestKeyed {
+		return ofUnkeyed(name)
 	}
 	key := makeKey(name)
 	id := index[key.slot()]
@@ -84,6 +88,14 @@ func Of(name []byte) ID {
 		return Unknown
 	}
 	return id
+}
+
+// ofUnkeyed is Of for a name of a length that has no key.
+func ofUnkeyed(name []byte) ID {
+	if len(name) == LongestKnown && EqualFold(name, names[EndpointLoadMetricsBin]) {
+		return EndpointLoadMetricsBin
+	}
+	return Unknown
 }
 
 // Lookup is Of for a string.

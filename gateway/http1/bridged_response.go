@@ -48,7 +48,7 @@ func (b *bridged) Head(h *bridge.Response) error {
 		x.Status = 0
 		return b.broken()
 	}
-	contentType, encoded := bridgedContent(h.Fields)
+	contentType, encoded := c.lookBridged(h.Fields)
 	c.watchUsage([]byte(contentType), !encoded && !noBody && h.Status == 200)
 	r.sent = true
 	if err := b.write(out, nil); err != nil {
@@ -83,14 +83,16 @@ func (b *bridged) appendHead(h *bridge.Response) (_ []byte, ok bool) {
 	return b.frame, true
 }
 
-// bridgedContent returns the type of a body, and whether it has a content coding.
-func bridgedContent(fields []bridge.Field) (contentType string, encoded bool) {
+// lookBridged notes what a response's head says to the gateway. It returns the type of a body, and whether it has a content coding.
+func (c *clientConn) lookBridged(fields []bridge.Field) (contentType string, encoded bool) {
 	for _, f := range fields {
 		switch f.Name {
 		case "content-type":
 			contentType = f.Value
 		case "content-encoding":
 			encoded = true
+		default:
+			bridge.LoadReport(&c.x, f)
 		}
 	}
 	return contentType, encoded
@@ -110,14 +112,17 @@ func (b *bridged) Write(p []byte) error {
 	if c.resp.scanUsage {
 		c.resp.usage.Feed(p)
 	}
+	x := &c.x
+	if x.FirstToken == 0 {
+		x.Answered(dispatch.Now()) // before the client's pace has a say
+	}
 	if err := b.writePiece(p); err != nil {
 		return err
 	}
-	now, x := dispatch.Now(), &c.x
+	now := dispatch.Now()
 	x.ResponseBytes += int64(len(p))
 	if x.FirstToken == 0 {
 		x.FirstToken = now
-		x.Answered()
 	}
 	x.LastToken = now
 	c.arm(phaseStream, now, c.times.stream)
@@ -149,6 +154,7 @@ func (b *bridged) End(trailers []bridge.Field) error {
 	if b.left > 0 {
 		return b.broken()
 	}
+	bridge.LoadReports(&b.c.x, trailers)
 	if b.chunked {
 		b.frame = append(b.frame[:0], "0\r\n"...)
 		if b.takesTrailers {

@@ -20,7 +20,10 @@ type Field struct {
 // fieldMask has the bit 1<<id set for each id in it.
 type fieldMask uint64
 
-const maskFraming = 1<<field.Host | 1<<field.ContentLength | 1<<field.TransferEncoding
+const (
+	maskFraming     = 1<<field.Host | 1<<field.ContentLength | 1<<field.TransferEncoding
+	maskLoadReports = 1<<field.EndpointLoadMetrics | 1<<field.EndpointLoadMetricsBin
+)
 
 // FieldSet is a set of field names, known or not. The zero value is empty. Making one allocates, using one does not: sets are made
 // when a configuration is read.

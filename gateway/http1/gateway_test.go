@@ -19,6 +19,7 @@ import (
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/gateway/bridge"
+	"github.com/penstock/penstock/gateway/bridge/bridgetest"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
@@ -36,6 +37,7 @@ type gateway struct {
 	dispatcher *dispatch.Dispatcher
 	listener   net.Listener
 	finished   *finished
+	reports    bridgetest.Reports
 }
 
 // finished collects what the lifecycle says about ended exchanges.
@@ -58,7 +60,9 @@ type ended struct {
 	request  int64
 	response int64
 	prompt   int64
+	cached   int64
 	output   int64
+	streamed bool
 	events   int64
 }
 
@@ -69,6 +73,7 @@ func (f *finished) Finished(x *dispatch.Exchange) {
 	e := ended{
 		outcome: x.Outcome, status: x.Status, model: string(x.Request.Model), id: string(x.RequestID), attempts: x.Attempts,
 		request: x.RequestBytes, response: x.ResponseBytes, prompt: x.Usage.PromptTokens, output: x.Usage.CompletionTokens, events: x.Events,
+		cached: x.Usage.CachedTokens, streamed: x.Streamed,
 	}
 	if x.Route != nil {
 		e.route = x.Route.Name
@@ -129,6 +134,7 @@ func startGateway(t testing.TB, yaml string, backends ...*backend) *gateway {
 			return &bridge.Upstreams{HTTP1: g.server.NewUpstream(e)}
 		},
 		Observer: g.finished,
+		Report:   g.reports.Take,
 		Logger:   slog.New(slog.DiscardHandler),
 	})
 	g.mirrors = bridge.NewMirrors(g.dispatcher)

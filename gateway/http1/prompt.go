@@ -1,10 +1,14 @@
 package http1
 
-import "github.com/penstock/penstock/gateway/field"
+import (
+	"github.com/penstock/penstock/gateway/field"
+	"github.com/penstock/penstock/gateway/openai"
+)
 
 // promptBytes is how much of a body is read for its prompt, and so waited for where the pool's policy wants to know that, in bytes. What is
-// mixed into a prompt's keys may come last (see openai.PromptScan), so it is all of a body or, the same for each request of a conversation, so much.
-const promptBytes = 256 << 10
+// mixed into a prompt's keys may come last (see openai.PromptScan), so it is all of a body or, the same for each request of a conversation,
+// so much.
+const promptBytes = openai.PromptBodyBytes
 
 // readPrompt reads the prompt, as far as it has come, where the pool's policy wants to know it. It says goOn once that is done, or there is
 // nothing to read.

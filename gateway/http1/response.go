@@ -116,6 +116,9 @@ func (c *clientConn) beginResponse(u *upstreamConn, headLen int) bool {
 	contentType, _ := h.Get(field.ContentType)
 	_, encoded := h.Get(field.ContentEncoding)
 	c.watchUsage(contentType, !encoded && !h.NoBody && h.Status == 200)
+	if h.seen&maskLoadReports != 0 {
+		c.tellLoad(h)
+	}
 	head := c.responseHead(h)
 	u.buf.consume(headLen)
 	r.sent = true
@@ -125,6 +128,16 @@ func (c *clientConn) beginResponse(u *upstreamConn, headLen int) bool {
 		return true
 	}
 	return c.relayBody(u, head)
+}
+
+// tellLoad hands on the load reports in a head.
+func (c *clientConn) tellLoad(h *ResponseHead) {
+	if report, ok := h.Get(field.EndpointLoadMetrics); ok {
+		c.x.LoadReport(report, false)
+	}
+	if report, ok := h.Get(field.EndpointLoadMetricsBin); ok {
+		c.x.LoadReport(report, true)
+	}
 }
 
 // watchUsage looks for token counts where a model server gives them: in a body that is there, plain, and no error (told).
@@ -192,6 +205,9 @@ func (c *clientConn) relayBody(u *upstreamConn, head []byte) bool {
 	}
 	n, done, bad := r.body.take(u.buf.bytes(), usage)
 	body := u.buf.bytes()[:n]
+	if len(body) > 0 && c.x.FirstToken == 0 {
+		c.x.Answered(dispatch.Now()) // before the client's pace has a say
+	}
 	var err error
 	switch {
 	case r.dechunk:
@@ -212,7 +228,6 @@ func (c *clientConn) relayBody(u *upstreamConn, head []byte) bool {
 	if len(body) > 0 {
 		if c.x.FirstToken == 0 {
 			c.x.FirstToken = now
-			c.x.Answered()
 		}
 		c.x.LastToken = now
 	}

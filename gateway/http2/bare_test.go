@@ -131,7 +131,10 @@ func (b *bareConn) flush() error {
 }
 
 // serveBare answers every call on every connection of an endpoint with the same message.
-func serveBare(e *endpoint, answer string) {
+func serveBare(e *endpoint, answer string) { serveBareWith(e, answer) }
+
+// serveBareWith is serveBare with more trailers.
+func serveBareWith(e *endpoint, answer string, more ...hpack.HeaderField) {
 	e.serving.Go(func() {
 		for conn := range e.conns {
 			e.serving.Go(func() {
@@ -140,7 +143,7 @@ func serveBare(e *endpoint, answer string) {
 					return
 				}
 				b := &bareConn{conn: conn, in: make([]byte, 64<<10), out: opening(false), flow: newFlow(
-					list(":status", "200", "content-type", "application/grpc"), message(answer), list("grpc-status", "0", "grpc-message", ""))}
+					list(":status", "200", "content-type", "application/grpc"), message(answer), append(list("grpc-status", "0", "grpc-message", ""), more...))}
 				for b.flush() == nil {
 					if b.ended(func(id uint32) { b.out = b.flow.append(b.out, id) }) != nil {
 						return

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/gateway/bridge"
+	"github.com/penstock/penstock/gateway/bridge/bridgetest"
 	"github.com/penstock/penstock/gateway/dispatch"
 	"github.com/penstock/penstock/gateway/http1"
 )
@@ -34,6 +35,7 @@ type gateway struct {
 	dispatcher *dispatch.Dispatcher
 	listener   net.Listener
 	finished   *finished
+	reports    bridgetest.Reports
 	setup      setup
 }
 
@@ -67,6 +69,7 @@ type ended struct {
 	request      int64
 	response     int64
 	prompt       int64
+	cached       int64
 	output       int64
 	events       int64
 	busy         bool
@@ -81,7 +84,7 @@ func (f *finished) Finished(x *dispatch.Exchange) {
 	e := ended{
 		outcome: x.Outcome, status: x.Status, grpc: x.GRPCStatus, model: string(x.Request.Model), id: string(x.RequestID),
 		protocol: x.Protocol, attempts: x.Attempts, request: x.RequestBytes, response: x.ResponseBytes, events: x.Events,
-		prompt: x.Usage.PromptTokens, output: x.Usage.CompletionTokens, busy: x.Busy, streamed: x.Streamed,
+		prompt: x.Usage.PromptTokens, cached: x.Usage.CachedTokens, output: x.Usage.CompletionTokens, busy: x.Busy, streamed: x.Streamed,
 		tokens: x.Started <= x.FirstToken && x.FirstToken <= x.LastToken && x.LastToken <= x.Finished,
 	}
 	if x.Route != nil {
@@ -190,6 +193,7 @@ func (s setup) start(t testing.TB, yaml string, endpoints ...*endpoint) *gateway
 		NewEjector: s.ejector,
 		Models:     s.models,
 		Observer:   g.finished,
+		Report:     g.reports.Take,
 		Logger:     slog.New(slog.DiscardHandler),
 	}
 	for name := range s.services {

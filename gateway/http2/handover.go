@@ -242,6 +242,7 @@ func (h *handed) Write(p []byte) error {
 
 // End relays the end of the response.
 func (h *handed) End(trailers []bridge.Field) error {
+	bridge.LoadReports(&h.s.x, trailers)
 	h.convert(trailers)
 	return h.s.down.end(h.fields)
 }

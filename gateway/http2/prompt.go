@@ -9,7 +9,7 @@ import (
 // promptBytes is how much of a body is read for its prompt, and so waited for where the pool's policy wants to know that, in bytes. What is
 // mixed into a prompt's keys may come last (see openai.PromptScan), so it is all of a body or, the same for each request of a conversation,
 // so much.
-const promptBytes = 256 << 10
+const promptBytes = openai.PromptBodyBytes
 
 var promptScans = sync.Pool{New: func() any { return new(openai.PromptScan) }}
 

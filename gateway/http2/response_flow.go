@@ -138,6 +138,10 @@ func (s *stream) look(status int, fields []hpack.HeaderField, end bool) {
 			if s.head.grpc && end {
 				s.callStatus(f.Value)
 			}
+		case "endpoint-load-metrics":
+			x.LoadReport(bytesOf(f.Value), false)
+		case "endpoint-load-metrics-bin":
+			x.LoadReport(bytesOf(f.Value), true)
 		}
 	}
 	if s.head.grpc {
@@ -236,7 +240,7 @@ func (s *stream) noteBody(p []byte, now int64) {
 	s.answered += int64(len(p))
 	if x.FirstToken == 0 {
 		x.FirstToken = now
-		x.Answered()
+		x.Answered(now)
 	}
 	x.LastToken = now
 	switch {
@@ -257,17 +261,27 @@ func (s *stream) responseTrailers(b *batch, fields []hpack.HeaderField) {
 		s.broken(b, "its response is shorter than its content-length says")
 		return
 	}
-	if s.head.grpc {
-		for i := range fields {
-			if fields[i].Name == "grpc-status" {
-				s.callStatus(fields[i].Value)
-			}
-		}
-	}
+	s.lookAtTrailers(fields)
 	s.until.Store(0)
 	s.down.ended = true
 	s.down.trailers = append(s.down.trailers[:0], fields...)
 	s.down.pump(b)
+}
+
+// lookAtTrailers notes what a response's trailers say to the gateway.
+func (s *stream) lookAtTrailers(fields []hpack.HeaderField) {
+	for i := range fields {
+		switch f := &fields[i]; f.Name {
+		case "grpc-status":
+			if s.head.grpc {
+				s.callStatus(f.Value)
+			}
+		case "endpoint-load-metrics":
+			s.x.LoadReport(bytesOf(f.Value), false)
+		case "endpoint-load-metrics-bin":
+			s.x.LoadReport(bytesOf(f.Value), true)
+		}
+	}
 }
 
 // mayTrail reports whether a field may come in trailers. Those of a gRPC call are metadata, which nobody merges into a head: they have any

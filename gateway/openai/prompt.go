@@ -7,9 +7,11 @@ type Prompt struct {
 	// System is the key of what stands before the conversation: system and developer messages that come first, instructions, and
 	// tools. 0 is a prompt without any.
 	System uint64
-	// Keys are those of the first blocks after that, KeyCount of them. Key i stands for the System, the model, the cache_salt and the
-	// first (i+1)*PromptBlock bytes of the conversation: two prompts share a key if they begin alike for as long. A rest that does
-	// not fill a block has none.
+	// SystemTokens is an estimate of the tokens that System stands for. They are among Tokens.
+	SystemTokens int64
+	// Keys are those of the conversation's beginnings after that, KeyCount of them. Key i stands for the System, the model, the cache_salt
+	// and the first PromptKeyBytes[i] bytes of the conversation: two prompts share a key if they begin alike for as long. There is none
+	// for more than has come.
 	Keys     [PromptKeys]uint64
 	KeyCount int
 	// CacheKey is the key of prompt_cache_key, by which a client says that prompts have much in common; 0 is none.
@@ -24,12 +26,20 @@ type Prompt struct {
 }
 
 const (
-	// PromptKeys is how many blocks of a prompt have a key.
-	PromptKeys = 8
-	// PromptBlock is the size of a block in bytes of text, which are about 256 tokens: longer than what templates tend to put before
-	// the first words of a user's own, and short enough that what is computed again for want of a key hardly matters.
-	PromptBlock = 1024
+	// PromptKeys is how many beginnings of a prompt have a key.
+	PromptKeys = 16
+	// PromptBodyBytes is how much of a body is worth being waited for: the beginning that the last key stands for, and a quarter for the
+	// system prompt and the JSON around it.
+	PromptBodyBytes = 320 << 10
 )
+
+// PromptKeyBytes is how many bytes of the conversation's text each key stands for. The first is longer than what templates tend to put
+// before the first words of a user's own. Each is at most twice the one before and mostly a third to a half more, so what is computed again
+// for want of a key is a like share of what is not.
+var PromptKeyBytes = [PromptKeys]int64{
+	1 << 10, 2 << 10, 3 << 10, 4 << 10, 6 << 10, 8 << 10, 12 << 10, 16 << 10,
+	24 << 10, 32 << 10, 48 << 10, 64 << 10, 96 << 10, 128 << 10, 192 << 10, 256 << 10,
+}
 
 // How tokens are estimated. The true number depends on a tokenizer per model, which costs a thousand times as much; balancing needs to
 // know prompts of 50 tokens from those of 50,000.
@@ -42,6 +52,21 @@ const (
 	// high detail. Open models take from 256 to some 2,000.
 	mediaTokens = 765
 )
+
+// promptSize is what tokens are estimated by.
+type promptSize struct{ text, messages, medias, ids int64 }
+
+func (n promptSize) tokens() int64 {
+	return (n.text+bytesPerToken-1)/bytesPerToken + messageTokens*n.messages + mediaTokens*n.medias + n.ids
+}
+
+// grow adds what has come between two sizes.
+func (n *promptSize) grow(from, to promptSize) {
+	n.text += to.text - from.text
+	n.messages += to.messages - from.messages
+	n.medias += to.medias - from.medias
+	n.ids += to.ids - from.ids
+}
 
 // PromptScan reads the prompt of a request to OpenAI's API from its body as that arrives, without decoding it. It is resumable, looks at
 // every byte about once, and allocates nothing.
@@ -72,18 +97,22 @@ type PromptScan struct {
 	arrays, media uint64
 	skipDepth     int // open brackets of what is skipped
 
-	text, messages, medias, ids int64
+	size       promptSize // of all
+	systemSize promptSize // of the system's messages that have ended
+	sizeBefore promptSize // size as it was before the message that is being read, if that may be the system's
 
 	maxTokens, maxCompletionTokens int64
 	stream                         bool
 
 	// Hashes; those of what has not come are 0.
 	model, cacheSalt, cacheKey, tools, instructions uint64
+	// How much text the last two stand for, in bytes.
+	toolsText, instructionsText int64
 
 	aside  textHash // of tools or instructions, while they are read
 	system textHash // of the system's messages
 	before textHash // system as it was before the message that is being read
-	talk   blockChain
+	talk   keyChain
 
 	leading   bool // only messages of the system have come
 	undecided bool // the message that is being read has not told its role, so it is hashed as either
@@ -127,11 +156,11 @@ func (s *PromptScan) Prompt(length int64) Prompt {
 	if s.maxCompletionTokens > 0 {
 		p.MaxTokens = s.maxCompletionTokens
 	}
-	text := s.text
+	size := s.size
 	if !p.Final {
-		text += max(length-int64(s.pos), 0)
+		size.text += max(length-int64(s.pos), 0)
 	}
-	p.Tokens = (text+bytesPerToken-1)/bytesPerToken + messageTokens*s.messages + mediaTokens*s.medias + s.ids
+	p.Tokens = size.tokens()
 	if s.api.hasKeys() {
 		s.readKeys(&p)
 	}
@@ -149,7 +178,7 @@ func (s *PromptScan) readKeys(p *Prompt) {
 	}
 	if system.length > 0 || s.tools != 0 || s.instructions != 0 {
 		seed = combine(combine(seed, system.sum()), combine(s.tools, s.instructions))
-		p.System = seed
+		p.System, p.SystemTokens = seed, s.systemTokens()
 	}
 	if s.undecided {
 		return
@@ -158,4 +187,14 @@ func (s *PromptScan) readKeys(p *Prompt) {
 	for i := range p.KeyCount {
 		p.Keys[i] = combine(seed, s.talk.keys[i])
 	}
+}
+
+// systemTokens estimates the tokens of what the key of the system stands for.
+func (s *PromptScan) systemTokens() int64 {
+	size := s.systemSize
+	if s.inSystem {
+		size.grow(s.sizeBefore, s.size)
+	}
+	size.text += s.toolsText + s.instructionsText
+	return size.tokens()
 }

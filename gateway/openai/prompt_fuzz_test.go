@@ -9,8 +9,8 @@ import (
 // promptOracle reads a prompt as PromptScan does, but by decoding, and with all text in memory.
 type promptOracle struct {
 	api                           promptAPI
-	textBytes, messages           int64
-	medias, ids                   int64
+	all, ofSystem                 promptSize
+	toolsText, instructionsText   int64
 	leading, inSystem             bool
 	system, talk                  []byte
 	tools, instructions           uint64
@@ -60,13 +60,15 @@ func (o *promptOracle) top(body []byte) {
 		case kind == isText:
 			o.value(f.value, isText, false, 1)
 			if isString && o.api == responsesAPI {
-				o.messages++
+				o.all.messages++
 			}
 		case kind == isTools && (f.value[0] == '[' || f.value[0] == '{'):
-			o.textBytes += int64(len(f.value))
+			o.toolsText = int64(len(f.value))
+			o.all.text += o.toolsText
 			o.tools = hashOf(f.value)
 		case kind == isInstructions && isString:
-			o.textBytes += int64(len(content(f.value)))
+			o.instructionsText = int64(len(content(f.value)))
+			o.all.text += o.instructionsText
 			o.instructions = hashOf(content(f.value))
 		case kind == isModelName && isString:
 			o.model = hashOf(content(f.value))
@@ -81,19 +83,19 @@ func (o *promptOracle) top(body []byte) {
 // value reads a value that is text or media, depth objects and arrays down.
 func (o *promptOracle) value(value []byte, kind promptKind, inMedia bool, depth int) {
 	if kind == isMedia && !inMedia && (value[0] == '"' || value[0] == '{' || value[0] == '[') {
-		o.medias++
+		o.all.medias++
 	}
 	switch value[0] {
 	case '"':
 		if kind == isText {
-			o.textBytes += int64(len(content(value)))
+			o.all.text += int64(len(content(value)))
 		}
 		o.hash(content(value))
 		o.hash(endOfString)
 	case '[':
 		all := items(value)
 		if len(all) > 0 && kind == isText && all[0][0] >= '0' && all[0][0] <= '9' {
-			o.ids += int64(len(all))
+			o.all.ids += int64(len(all))
 			o.hash(bytes.TrimLeft(value[1:len(value)-1], jsonSpace))
 			return
 		}
@@ -122,7 +124,8 @@ func (o *promptOracle) object(object []byte, inMedia bool, depth int) {
 }
 
 func (o *promptOracle) message(object []byte) {
-	o.messages++
+	before := o.all
+	o.all.messages++
 	var roles [][]byte
 	for _, f := range fields(object) {
 		if f.name == "role" && f.value[0] == '"' {
@@ -138,12 +141,15 @@ func (o *promptOracle) message(object []byte) {
 	o.object(object, false, 3)
 	o.hash(endOfMessage)
 	o.hash(role[:min(len(role), maxRole)])
+	if o.inSystem {
+		o.ofSystem.grow(before, o.all)
+	}
 	o.inSystem = false
 }
 
 // prompt returns what the scan is to find, but for the parameters.
 func (o *promptOracle) prompt() (p Prompt) {
-	p.Tokens = tokens(o.textBytes, o.messages, o.medias, o.ids)
+	p.Tokens = tokens(o.all.text, o.all.messages, o.all.medias, o.all.ids)
 	if !o.api.hasKeys() {
 		return p
 	}
@@ -154,9 +160,10 @@ func (o *promptOracle) prompt() (p Prompt) {
 	if len(o.system) > 0 || o.tools != 0 || o.instructions != 0 {
 		seed = combine(combine(seed, hashOf(o.system)), combine(o.tools, o.instructions))
 		p.System = seed
+		p.SystemTokens = tokens(o.ofSystem.text+o.toolsText+o.instructionsText, o.ofSystem.messages, o.ofSystem.medias, o.ofSystem.ids)
 	}
-	for p.KeyCount < PromptKeys && (p.KeyCount+1)*PromptBlock <= len(o.talk) {
-		p.Keys[p.KeyCount] = combine(seed, hashOf(o.talk[:(p.KeyCount+1)*PromptBlock]))
+	for p.KeyCount < PromptKeys && PromptKeyBytes[p.KeyCount] <= int64(len(o.talk)) {
+		p.Keys[p.KeyCount] = combine(seed, hashOf(o.talk[:PromptKeyBytes[p.KeyCount]]))
 		p.KeyCount++
 	}
 	return p
@@ -195,6 +202,23 @@ func mixed(value []byte) bool {
 	return false
 }
 
+// A prompt that is long enough for all keys has those that decoding finds, in whatever pieces it comes. The fuzzer's own bodies are short.
+func TestAllKeysAreThoseOfDecoding(t *testing.T) {
+	body := turns("be brief", text("question", 5000), text("answer", 120<<10), text("further", 200<<10))
+	o := promptOracle{api: chatAPI, leading: true}
+	o.top([]byte(body))
+	want := o.prompt()
+	want.Final = true
+	if want.KeyCount != PromptKeys {
+		t.Fatalf("decoding finds %d keys, want %d", want.KeyCount, PromptKeys)
+	}
+	for _, step := range []int{1400, 16 << 10, len(body)} {
+		if got := scanPromptSplit(chatPath, body, step); got != want {
+			t.Errorf("in pieces of %d it is %+v, decoding finds %+v", step, got, want)
+		}
+	}
+}
+
 // FuzzPrompt compares the scan with what decoding finds, and a body that arrives in pieces with one that is there at once, be it JSON or not.
 func FuzzPrompt(f *testing.F) {
 	for _, tt := range promptTests {
@@ -202,6 +226,8 @@ func FuzzPrompt(f *testing.F) {
 	}
 	f.Add(chatPath, []byte(turns(text("be brief", 2000), text("question", 3000), text("answer", 9000))), uint8(200))
 	f.Add(chatPath, []byte(`{"messages":[{"content":[{"text":"`+text("first", 1500)+`"}],"role":"developer"},{"content":"`+text("x", 1500)+`"}],"cache_salt":"s"}`), uint8(31))
+	f.Add(chatPath, []byte(`{"messages":[{"content":"a","role":"system"},{"role":"developer","content":[{"text":"b"},{"image_url":{"url":"c"}}]},{"role":"user","content":"d"},`+
+		`{"role":"system","content":"e"}],"tools":[{"name":"f"}],"tools":[1]}`), uint8(9))
 	f.Add("/v1/responses", []byte(`{"tools":[{"a":"]"}],"instructions":"x","prompt_cache_key":"k","input":[{"role":"system","role":"user","content":[["a"],{"image_url":["b",{"text":"c"}]}]}]}`), uint8(3))
 	f.Fuzz(func(t *testing.T, path string, body []byte, step uint8) {
 		whole := scanPrompt(path, string(body))

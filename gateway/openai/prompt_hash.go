@@ -88,16 +88,16 @@ func fold(x, y uint64) uint64 {
 	return hi ^ lo
 }
 
-// blockChain hashes the first blocks of a text, each with all that stands before it.
-type blockChain struct {
+// keyChain hashes the beginnings of a text that PromptKeyBytes tells the lengths of.
+type keyChain struct {
 	text  textHash
 	keys  [PromptKeys]uint64
 	count int
 }
 
-func (c *blockChain) feed(p []byte) {
+func (c *keyChain) feed(p []byte) {
 	for len(p) > 0 && c.count < PromptKeys {
-		room := PromptBlock - int(c.text.length%PromptBlock)
+		room := int(PromptKeyBytes[c.count]) - int(c.text.length)
 		n := min(room, len(p))
 		c.text.feed(p[:n])
 		p = p[n:]

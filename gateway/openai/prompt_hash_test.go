@@ -17,6 +17,15 @@ func TestPromptHashIsStable(t *testing.T) {
 	if p.System != 0x7d5062a97cbfb3b2 || p.KeyCount != 2 || p.Keys[0] != 0xea91ccbe8f57b667 || p.Keys[1] != 0xf5fc538d1d1762d7 {
 		t.Errorf("the keys of a conversation are %#x, %#x", p.System, p.Keys[:p.KeyCount])
 	}
+	// The rest of them, by the hash of all.
+	p = scanPrompt("/v1/completions", `{"model":"m","prompt":"`+text("Once upon a time", 260<<10)+`"}`)
+	all := uint64(0)
+	for _, key := range p.Keys {
+		all = combine(all, key)
+	}
+	if p.KeyCount != PromptKeys || all != 0xbb9a7b2457b916f8 {
+		t.Errorf("the %d keys of a long prompt have the hash %#x", p.KeyCount, all)
+	}
 }
 
 // However text is cut, its hash is the same.

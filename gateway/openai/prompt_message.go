@@ -9,7 +9,7 @@ var (
 // take counts p, which is a piece of what is being read, and hashes it.
 func (s *PromptScan) take(p []byte) {
 	if s.kind != isMedia {
-		s.text += int64(len(p))
+		s.size.text += int64(len(p))
 	}
 	if s.kind == isTools || s.kind == isInstructions {
 		s.aside.feed(p)
@@ -33,11 +33,11 @@ func (s *PromptScan) hash(p []byte) {
 }
 
 func (s *PromptScan) beginMessage() {
-	s.messages++
-	s.roleLen = 0
 	if s.leading {
-		s.undecided, s.before = true, s.system
+		s.undecided, s.before, s.sizeBefore = true, s.system, s.size
 	}
+	s.size.messages++
+	s.roleLen = 0
 }
 
 // setRole takes note of the role of the message that is being read.
@@ -52,7 +52,7 @@ func (s *PromptScan) setRole(role []byte) {
 func (s *PromptScan) decide(system bool) {
 	s.undecided, s.inSystem, s.leading = false, system, system
 	if system {
-		s.talk = blockChain{}
+		s.talk = keyChain{}
 	} else {
 		s.system = s.before
 	}
@@ -64,5 +64,8 @@ func (s *PromptScan) endMessage() {
 	}
 	s.hash(endOfMessage)
 	s.hash(s.role[:s.roleLen])
+	if s.inSystem {
+		s.systemSize.grow(s.sizeBefore, s.size)
+	}
 	s.inSystem = false
 }

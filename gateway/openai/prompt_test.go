@@ -193,7 +193,7 @@ func text(seed string, n int) string {
 
 // A conversation's next request has the keys of its last one, and more.
 func TestKeysGrowWithTheConversation(t *testing.T) {
-	said := []string{text("question", 1500), text("answer", 700), text("further", 900), text("reply", 9000), text("last", 5000)}
+	said := []string{text("question", 1500), text("answer", 700), text("further", 900), text("reply", 90_000), text("last", 180_000)}
 	var last Prompt
 	for n := 1; n <= len(said); n += 2 {
 		p := scanPrompt(chatPath, turns("be brief", said[:n]...))
@@ -208,16 +208,63 @@ func TestKeysGrowWithTheConversation(t *testing.T) {
 		last = p
 	}
 	if last.KeyCount != PromptKeys {
-		t.Errorf("a conversation of 17 kB has %d keys, want %d", last.KeyCount, PromptKeys)
+		t.Errorf("a conversation of 272 kB has %d keys, want %d", last.KeyCount, PromptKeys)
 	}
 }
 
-func TestKeysStandForWholeBlocks(t *testing.T) {
+func TestKeysStandForWholeBeginnings(t *testing.T) {
 	// Each message is followed by the end of its string, of itself, and its role.
-	const overhead = len("\xfe\xffuser")
-	for n, want := range map[int]int{0: 0, 1: 0, PromptBlock - overhead - 1: 0, PromptBlock - overhead: 1, PromptBlock: 1, 2*PromptBlock - overhead - 1: 1, 2 * PromptBlock: 2, 100 * PromptBlock: PromptKeys} {
-		if p := scanPrompt(chatPath, turns("x", text("a", n))); p.KeyCount != want {
+	const overhead = int64(len("\xfe\xffuser"))
+	wantKeys := func(n int64, want int) {
+		t.Helper()
+		if p := scanPrompt(chatPath, turns("x", text("a", int(n)))); p.KeyCount != want {
 			t.Errorf("a prompt of %d bytes has %d keys, want %d", n, p.KeyCount, want)
+		}
+	}
+	wantKeys(0, 0)
+	for i, n := range PromptKeyBytes {
+		wantKeys(n-overhead-1, i)
+		wantKeys(n-overhead, i+1)
+	}
+	wantKeys(1<<20, PromptKeys)
+}
+
+// What is waited for of a body is enough for the last key.
+func TestPromptBodyBytesAreEnough(t *testing.T) {
+	body := turns(text("be brief", 16<<10), text("question", 100<<10), text("answer", 100<<10), text("further", 200<<10))
+	if p := scanPrompt(chatPath, body[:PromptBodyBytes]); p.KeyCount != PromptKeys {
+		t.Errorf("the first %d bytes of a body have %d keys, want %d", PromptBodyBytes, p.KeyCount, PromptKeys)
+	}
+}
+
+func TestSystemTokens(t *testing.T) {
+	const tools = `[{"type":"function","function":{"name":"go"}}]`
+	tests := []struct {
+		name, path, body string
+		want             int64
+	}{
+		{"none", chatPath, `{"messages":[{"role":"user","content":"hello"}]}`, 0},
+		{"system", chatPath, `{"messages":[{"role":"system","content":"be brief"},{"role":"user","content":"hi"}]}`, tokens(8, 1, 0, 0)},
+		{"content first", chatPath, `{"messages":[{"content":"be brief","role":"system"},{"content":"hi","role":"user"}]}`, tokens(8, 1, 0, 0)},
+		{"two", chatPath, `{"messages":[{"role":"system","content":"be brief"},{"role":"developer","content":"and kind"},{"role":"user","content":"hi"}]}`, tokens(16, 2, 0, 0)},
+		{"later ones", chatPath, `{"messages":[{"role":"system","content":"be brief"},{"role":"user","content":"hi"},{"role":"system","content":"and kind"}]}`, tokens(8, 1, 0, 0)},
+		{"late ones alone", chatPath, `{"messages":[{"role":"user","content":"hi"},{"role":"system","content":"be brief"}]}`, 0},
+		{"image", chatPath, `{"messages":[{"role":"system","content":[{"image_url":{"url":"abc"}},{"text":"abcd"}]}]}`, tokens(4, 1, 1, 0)},
+		{"tools first", chatPath, `{"tools":` + tools + `,"messages":[{"role":"system","content":"be brief"},{"role":"user","content":"hi"}]}`, tokens(8+int64(len(tools)), 1, 0, 0)},
+		{"tools last", chatPath, `{"messages":[{"role":"user","content":"hi"}],"tools":` + tools + `}`, tokens(int64(len(tools)), 0, 0, 0)},
+		{"instructions", "/v1/responses", `{"input":[{"role":"system","content":"abcd"},{"role":"user","content":"hi"}],"instructions":"be brief"}`, tokens(12, 1, 0, 0)},
+		{"completion", "/v1/completions", `{"prompt":"abcd"}`, 0},
+		{"embedding", "/v1/embeddings", `{"messages":[{"role":"system","content":"be brief"}]}`, 0},
+		{"cut within", chatPath, `{"messages":[{"role":"system","content":"be bri`, tokens(6, 1, 0, 0)},
+		{"cut before the role", chatPath, `{"messages":[{"role":"system","content":"be brief"},{"content":"and ki`, tokens(8, 1, 0, 0)},
+	}
+	for _, tt := range tests {
+		p := scanPrompt(tt.path, tt.body)
+		if p.SystemTokens != tt.want || (p.System != 0) != (tt.want > 0) {
+			t.Errorf("%s: %d tokens of the system with the key %#x, want %d", tt.name, p.SystemTokens, p.System, tt.want)
+		}
+		if p.SystemTokens > p.Tokens {
+			t.Errorf("%s: %d tokens of the system among %d", tt.name, p.SystemTokens, p.Tokens)
 		}
 	}
 }

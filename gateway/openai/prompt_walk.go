@@ -77,7 +77,7 @@ func (s *PromptScan) value(c byte) {
 		s.step, s.skipDepth, s.fed = inNested, 1, s.pos-1
 	case '0' <= c && c <= '9' && s.kind == isText && s.arrays>>s.depth&1 == 1:
 		s.step = inNumbers
-		s.ids++
+		s.size.ids++
 		s.pos-- // the first digit is hashed with the rest
 	case scalar[c]:
 		s.step, s.from = inScalar, s.pos-1
@@ -89,7 +89,7 @@ func (s *PromptScan) value(c byte) {
 // countMedia counts the value that begins, if it is media and not part of any.
 func (s *PromptScan) countMedia() {
 	if s.kind == isMedia && s.media>>s.depth&1 == 0 {
-		s.medias++
+		s.size.medias++
 	}
 }
 
@@ -170,14 +170,14 @@ func (s *PromptScan) endString(content []byte) {
 	case isText, isMedia:
 		s.hash(endOfString)
 		if s.depth == 1 && s.api == responsesAPI {
-			s.messages++ // the whole input is one message
+			s.size.messages++ // the whole input is one message
 		}
 	case isRole:
 		if s.isMessage() {
 			s.setRole(content)
 		}
 	case isInstructions:
-		s.instructions = s.aside.sum()
+		s.instructions, s.instructionsText = s.aside.sum(), int64(s.aside.length)
 		s.aside = textHash{}
 	case isModelName:
 		s.model = hashOf(content)
@@ -234,7 +234,7 @@ func (s *PromptScan) readNumbers(body []byte) {
 			run, s.step = run[:i], atEnd
 		}
 	}
-	s.ids += int64(bytes.Count(run, []byte{','}))
+	s.size.ids += int64(bytes.Count(run, []byte{','}))
 	s.hash(run)
 	s.pos += len(run)
 	if s.step == inNumbers && s.pos < len(body) {
@@ -273,7 +273,7 @@ func (s *PromptScan) takeNested(body []byte) {
 	s.take(body[s.fed:s.pos])
 	s.fed = s.pos
 	if s.step == atComma {
-		s.tools = s.aside.sum()
+		s.tools, s.toolsText = s.aside.sum(), int64(s.aside.length)
 		s.aside = textHash{}
 	}
 }

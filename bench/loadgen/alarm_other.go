@@ -1,0 +1,5 @@
+//go:build !linux
+
+package loadgen
+
+func newAlarm() (alarm, error) { return newTimerAlarm(), nil }
