@@ -11,15 +11,17 @@ package gateway
 func (g *Gateway) healthState() map[string]bool {
 	serving := g.phase() == phaseServing
 	state := make(map[string]bool)
-	for _, r := range g.dispatcher.Routes() {
-		ready := serving && r.Ready()
-		for _, name := range []string{r.Model, r.GRPCService} {
-			state[name] = state[name] || ready
+	g.dispatcher.Between(func() {
+		for _, r := range g.dispatcher.Routes() {
+			ready := serving && r.Ready()
+			for _, name := range []string{r.Model, r.GRPCService} {
+				state[name] = state[name] || ready
+			}
 		}
-	}
-	for _, p := range g.dispatcher.Pools() {
-		state[p.Name] = serving && p.Ready() > 0
-	}
+		for _, p := range g.dispatcher.Pools() {
+			state[p.Name] = serving && p.Ready() > 0
+		}
+	})
 	state[""] = serving // and what routes without a model or service have put there is gone
 	return state
 }

@@ -188,6 +188,14 @@ func (d *Dispatcher) SetEndpoints(pool string, urls []string) error {
 	return nil
 }
 
+// Between calls look while no configuration is being applied, so that what it finds of pools and routes belongs together. look must not call
+// Apply, SetEndpoints, SetHealthy or Close.
+func (d *Dispatcher) Between(look func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	look()
+}
+
 // SetHealthy tells what an active probe found of a pool's endpoint at address (host:port); cause says why it is unhealthy. Until the
 // first call, an endpoint of a pool that is probed counts as unhealthy, and one of a pool that is not as healthy. Endpoints that are not there
 // are ignored.
