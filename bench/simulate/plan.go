@@ -173,13 +173,13 @@ const targetSteps = 7
 func (s *planSearch) target(plan *Plan) (*ScaledPlan, error) {
 	most := min(2*plan.Replicas+4, s.MaxReplicas)
 	low, high := s.bounds(plan)
-	best, err := s.scaled(low, most)
+	best, err := s.scaled(low, plan.Replicas, most)
 	if err != nil || !best.Met {
 		return s.against(plan, best), err
 	}
 	for range targetSteps {
 		mid := math.Sqrt(low * high)
-		r, err := s.scaled(mid, most)
+		r, err := s.scaled(mid, plan.Replicas, most)
 		if err != nil {
 			return nil, err
 		}
@@ -208,13 +208,13 @@ func (s *planSearch) bounds(plan *Plan) (low, high float64) {
 	return perReplica / 20, perReplica * 50
 }
 
-func (s *planSearch) scaled(target float64, most int) (*ScaledPlan, error) {
+func (s *planSearch) scaled(target float64, begin, most int) (*ScaledPlan, error) {
 	a := *s.Autoscale
 	target = roundTarget(target)
 	a.Target, a.Max = target, max(most, a.Min)
 	o := s.Options
 	o.Autoscale = &a
-	o.Fleet = []Group{{Engine: s.Options.Fleet[0].Engine, Replicas: a.Min}}
+	o.Fleet = []Group{{Engine: s.Options.Fleet[0].Engine, Replicas: begin}} // a load that is underway finds replicas that are, too
 	r, err := s.worst(o)
 	if err != nil {
 		return nil, err
