@@ -114,7 +114,7 @@ func (c *autoChoice) offer(i int) {
 	cached := c.cached.guess(i)
 	cost := c.costs.of(e, i, n, max(c.costs.tokens-cached.tokens, 1))
 	if c.costs.note {
-		e.learned.cost.Store(math.Float64bits(cost))
+		e.learned.cost.set(cost)
 	}
 	if cost < c.cost || cost == c.cost && n < c.inFlight {
 		c.best, c.cost, c.inFlight, c.bestGuess = i, cost, n, cached
@@ -128,11 +128,12 @@ func (c *autoChoice) commit(e *Endpoint) {
 	r.bet = bet{kind: g.kind, asked: float32(g.asked), system: float32(c.cached.system), before: e.tokens.Load()}
 	e.learned.sent.add(float64(r.Owed), r.Now)
 	e.learned.inserted.Add(r.Owed)
-	e.learned.cost.Store(math.Float64bits(c.cost))
+	e.learned.cost.set(c.cost)
 	a.index.noteAll(r, e)
 	if c.costs.note {
 		any := c.s.endpoints[below(uint32(nextRandom(r.Rand)), uint64(len(c.s.endpoints)))]
 		a.pool.sample(any)
+		a.pool.risk.set(riskKept*a.pool.risk.at() + (1-riskKept)*c.costs.risk/c.costs.looked)
 	}
 }
 
@@ -205,9 +206,10 @@ type poolLearned struct {
 
 	prefill, decode quantile // as with endpoints
 
-	others       ratio // requests that endpoints have, over those that this gateway has there
-	meanRequests ratio // other gateways' requests at an endpoint
-	meanTokens   ratio // other gateways' prompt tokens a second at an endpoint
+	risk         number // chance that an endpoint misses the TPOT objective, by what picks looked at of late
+	others       ratio  // requests that endpoints have, over those that this gateway has there
+	meanRequests ratio  // other gateways' requests at an endpoint
+	meanTokens   ratio  // other gateways' prompt tokens a second at an endpoint
 }
 
 // rateOf is how long e computes a prompt's token, in seconds.
@@ -217,6 +219,9 @@ func (p *poolLearned) rateOf(e *Endpoint) float64 {
 
 // peers is how many gateways share the pool, this one included, by how many of the requests at the endpoints are its own; 1 without polls.
 func (p *poolLearned) peers() float64 { return max(1, p.others.value(1, 5)) }
+
+// riskKept is the part of poolLearned.risk that one note leaves.
+const riskKept = .5
 
 // alone is how many peers a gateway may seem to have that has none.
 const alone = 1.3
@@ -229,7 +234,7 @@ func (p *poolLearned) sample(e *Endpoint) {
 	}
 	p.others.add(s.Running.Value+s.Waiting.Value, float64(s.InFlight), .998)
 	p.meanRequests.add(foreignRequests(s), 1, .99)
-	p.meanTokens.add(e.learned.polled.foreign(), 1, .99)
+	p.meanTokens.add(e.learned.polled.other.at(), 1, .99)
 }
 
 // foreignRequests is how many requests of others an endpoint had when it was polled.

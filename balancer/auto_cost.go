@@ -24,6 +24,9 @@ type autoCost struct {
 	value      float64 // of an objective, in seconds
 	knee       float64 // where patience ends, in seconds
 	idle       float64 // the chance to miss an objective by which an idle endpoint's cost comes to 0
+	stress     float64 // 0 where the pool is far from missing its TPOT objective, 1 where it misses it
+	risk       float64 // sum of the chances to miss it, over the endpoints that were looked at
+	looked     float64 // how many these are
 	ramping    bool
 	note       bool // this pick notes costs and samples polls
 }
@@ -53,6 +56,10 @@ const (
 	// roomLimit is the part of the KV cache that is planned with, and roomWait how long a request waits, in seconds, where as much is missing
 	// as there is.
 	roomLimit, roomWait = .95, 10
+	// Other gateways' requests count among those that would be harmed only where there is a risk that they are: none where the pool's mean chance
+	// to miss the TPOT objective is calmRisk, all where it is fullRisk. What is known of them is late, and where all is well it makes unequal
+	// what this gateway's own requests alone keep equal.
+	calmRisk, fullRisk = .2, .5
 	// noteEvery is how many picks there are to one that notes every endpoint's cost and samples polls.
 	noteEvery = 16
 	// adapterLoad is what it takes to load a LoRA adapter, in seconds.
@@ -65,6 +72,7 @@ func (c *autoCost) setUp(a *auto, s *Snapshot, r *Request, peers float64) {
 	c.ttft, c.tpot = float64(a.objectives.TTFT)/1e9, float64(a.objectives.TPOT)/1e9
 	c.value, c.knee = objectiveValue*c.ttft, patienceKnee*c.ttft
 	c.idle = 1 - (1-soft(-1/ttftWidth))*(1-soft(-1/tpotWidth))
+	c.stress = min(max((a.pool.risk.at()-calmRisk)/(fullRisk-calmRisk), 0), 1)
 	c.ramping = s.ramping(r.Now)
 	c.note = r.Rand%noteEvery == 0
 }
@@ -76,17 +84,19 @@ func (c *autoCost) of(e *Endpoint, i int, n int64, own float64) float64 {
 		rate *= c.s.slowdown(i, c.r.Now)
 	}
 	s := e.Signals()
-	requests := float64(n) + c.foreign(s)
+	harmed := float64(n) + c.stress*c.foreign(s)
 	work := own * rate
 	wait := c.backlog(e)*rate + work + c.roomWait(e, s) + c.adapterWait(s)
 
 	busy := c.a.pool.busy(e, c.r.Now, rate, c.peers)
 	decode := e.learned.decode.value(c.a.pool.decode.value(decodePrior))
 	without, with := c.missTPOT(decode, busy), c.missTPOT(decode, busy+work/busySeconds)
+	c.risk += without
+	c.looked++
 	late := soft((wait/c.ttft - 1) / ttftWidth)
-	misses := 1 - (1-late)*(1-with) - c.idle + requests*(with-without)
+	misses := 1 - (1-late)*(1-with) - c.idle + harmed*(with-without)
 
-	crowding := (stallFactor*work + batchCost) * requests
+	crowding := (stallFactor*work + batchCost) * float64(n) * c.peers
 	return c.patience(wait) + crowding + c.value*misses
 }
 
@@ -167,5 +177,5 @@ func (p *poolLearned) foreignTokens(e *Endpoint, now int64, unknown float64) flo
 		return unknown
 	}
 	fresh := decay(float64(max(now-at, 0)) / foreignFade)
-	return e.learned.polled.foreign()*fresh + p.meanTokens.value(0, 1e-3)*(1-fresh)
+	return e.learned.polled.other.at()*fresh + p.meanTokens.value(0, 1e-3)*(1-fresh)
 }

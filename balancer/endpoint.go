@@ -63,7 +63,7 @@ func (e *Endpoint) HeldTokens() int64 { return e.held.Load() }
 
 // LastCost returns the endpoint's cost, in seconds, when auto last looked at it for a request and noted it; 0 if it never did. Of the
 // endpoints that it looks at, auto takes the one with the least.
-func (e *Endpoint) LastCost() float64 { return math.Float64frombits(e.learned.cost.Load()) }
+func (e *Endpoint) LastCost() float64 { return e.learned.cost.at() }
 
 // SetCapacity sets the endpoint's capacity weight: its share of a pool's load in proportion to the other endpoints'. It takes
 // effect with the next NewSnapshot. A weight that is not a positive finite number counts as 1.

@@ -13,17 +13,15 @@ type learned struct {
 	prefill  quantile     // seconds that a prompt's token takes
 	decode   quantile     // seconds that an answer's token would take if no prompts were computed meanwhile
 	polled   polledTokens
-	cost     atomic.Uint64 // bits of the last cost in seconds
+	cost     number // the last cost in seconds
 }
 
 // polledTokens is how many prompt tokens a second an endpoint computes by its own counters.
 type polledTokens struct {
-	at    atomic.Int64  // when they were read; 0 if never
-	total atomic.Uint64 // bits of a float64: an average over busySeconds, of all gateways
-	other atomic.Uint64 // the same without this gateway's own
+	at    atomic.Int64 // when they were read; 0 if never
+	total number       // an average over busySeconds, of all gateways
+	other number       // the same without this gateway's own
 }
-
-func (p *polledTokens) foreign() float64 { return math.Float64frombits(p.other.Load()) }
 
 // read takes over what an endpoint says. Only who sets its signals calls it.
 func (l *learned) read(s *Signals) {
@@ -38,12 +36,18 @@ func (l *learned) read(s *Signals) {
 	rate := max(0, s.PrefixQueries.Value-s.PrefixHits.Value)
 	if before != 0 {
 		keep := decay(float64(at-before) / (busySeconds * 1e9))
-		rate = rate*(1-keep) + keep*math.Float64frombits(p.total.Load())
+		rate = rate*(1-keep) + keep*p.total.at()
 	}
-	p.total.Store(math.Float64bits(rate))
-	p.other.Store(math.Float64bits(max(0, rate-l.sent.at(at)/busySeconds)))
+	p.total.set(rate)
+	p.other.set(max(0, rate-l.sent.at(at)/busySeconds))
 	p.at.Store(at)
 }
+
+// number is a float64.
+type number struct{ bits atomic.Uint64 }
+
+func (n *number) at() float64   { return math.Float64frombits(n.bits.Load()) }
+func (n *number) set(v float64) { n.bits.Store(math.Float64bits(v)) }
 
 // decaying is a sum that loses a share of itself with time, 1/e in busySeconds: a float32 above 32 bits of time in ticks of 2^20 ns.
 // 0 is nothing yet.
