@@ -22,7 +22,9 @@ type autoCost struct {
 	tokens     float64 // of the prompt
 	ttft, tpot float64 // objectives in seconds
 	value      float64 // of an objective, in seconds
-	knee       float64 // where patience ends, in seconds
+	knee, end  float64 // where patience begins to end, and where it ends, in seconds
+	ttftScale  float64 // 1/(ttft * ttftWidth), as dividing is slow
+	tpotScale  float64 // the same of tpot
 	idle       float64 // the chance to miss an objective by which an idle endpoint's cost comes to 0
 	stress     float64 // 0 where the pool is far from missing its TPOT objective, 1 where it misses it
 	risk       float64 // sum of the chances to miss it, over the endpoints that were looked at
@@ -35,10 +37,11 @@ const (
 	// objectiveValue is what a missed objective counts for, in times the TTFT objective. From 1 to 4 goodput hardly changes; the more, the
 	// longer those wait who are late already.
 	objectiveValue = 3
-	// patienceKnee is the wait, in times the TTFT objective, beyond which each further second counts for patienceTail only: those who are
-	// late make room for those who are not. With a tail of 0 there would be no end to it.
-	patienceKnee = 3
-	patienceTail = .05
+	// A second of waiting counts for one up to patienceKnee times the TTFT objective, for latePatience up to patienceEnd times, a minute by
+	// default, and for lostPatience beyond: those who are late make room for those who are not, the more so where their clients will have
+	// given up.
+	patienceKnee, patienceEnd  = 3, 12
+	latePatience, lostPatience = .5, .05
 	// stallFactor is what a second in which a prompt holds up a request in flight counts for, in seconds: it is one of some ten that a
 	// generation takes.
 	stallFactor = .03
@@ -70,7 +73,8 @@ func (c *autoCost) setUp(a *auto, s *Snapshot, r *Request, peers float64) {
 	c.a, c.s, c.r, c.peers = a, s, r, peers
 	c.tokens = float64(min(max(r.Tokens, 0), mostTokens))
 	c.ttft, c.tpot = float64(a.objectives.TTFT)/1e9, float64(a.objectives.TPOT)/1e9
-	c.value, c.knee = objectiveValue*c.ttft, patienceKnee*c.ttft
+	c.value, c.knee, c.end = objectiveValue*c.ttft, patienceKnee*c.ttft, patienceEnd*c.ttft
+	c.ttftScale, c.tpotScale = 1/(c.ttft*ttftWidth), 1/(c.tpot*tpotWidth)
 	c.idle = 1 - (1-soft(-1/ttftWidth))*(1-soft(-1/tpotWidth))
 	c.stress = min(max((a.pool.risk.at()-calmRisk)/(fullRisk-calmRisk), 0), 1)
 	c.ramping = s.ramping(r.Now)
@@ -90,10 +94,10 @@ func (c *autoCost) of(e *Endpoint, i int, n int64, own float64) float64 {
 
 	busy := c.a.pool.busy(e, c.r.Now, rate, c.peers)
 	decode := e.learned.decode.value(c.a.pool.decode.value(decodePrior))
-	without, with := c.missTPOT(decode, busy), c.missTPOT(decode, busy+work/busySeconds)
+	without, with := c.missTPOT(decode, busy), c.missTPOT(decode, busy+work*(1.0/busySeconds))
 	c.risk += without
 	c.looked++
-	late := soft((wait/c.ttft - 1) / ttftWidth)
+	late := soft(wait*c.ttftScale - 1/ttftWidth)
 	misses := 1 - (1-late)*(1-with) - c.idle + harmed*(with-without)
 
 	crowding := (stallFactor*work + batchCost) * float64(n) * c.peers
@@ -101,20 +105,27 @@ func (c *autoCost) of(e *Endpoint, i int, n int64, own float64) float64 {
 }
 
 func (c *autoCost) patience(wait float64) float64 {
-	if wait > c.knee {
-		return c.knee + (wait-c.knee)*patienceTail
+	if wait <= c.knee {
+		return wait
 	}
-	return wait
+	late := min(wait, c.end) - c.knee
+	return c.knee + late*latePatience + max(wait-c.end, 0)*lostPatience
 }
 
 // missTPOT is the chance that tokens come too slowly.
 func (c *autoCost) missTPOT(decode, busy float64) float64 {
-	return soft((decode/max(1-busy, .02)/c.tpot - 1) / tpotWidth)
+	return softOf(decode*c.tpotScale, max(1-busy, .02), 1/tpotWidth)
 }
 
 // soft is a smooth step from 0 to 1 around 0 that needs no exponential function, and whose slope never ends: it says which of two that are late
 // is more so.
 func soft(x float64) float64 { return .5 + .5*x/(1+math.Abs(x)) }
+
+// softOf is soft(a/b - c) by a single division; b is positive.
+func softOf(a, b, c float64) float64 {
+	x := a - b*c
+	return .5 + .5*x/(b+math.Abs(x))
+}
 
 // backlog is the prompt tokens that stand before the request.
 func (c *autoCost) backlog(e *Endpoint) float64 {
@@ -162,11 +173,11 @@ const busySeconds = 10
 
 // busy is the part of the time in which e computes prompts, now and in the near future. It is more than 1 where more was sent than e can do.
 func (p *poolLearned) busy(e *Endpoint, now int64, rate, peers float64) float64 {
-	sent := e.learned.sent.at(now) / busySeconds
+	sent := e.learned.sent.at(now) * (1.0 / busySeconds)
 	if peers > alone {
 		sent += foreignWeight * p.foreignTokens(e, now, sent*(peers-1)/foreignWeight)
 	}
-	backlog := float64(e.tokens.Load()) * (1 + (peers-1)*peerBacklog) / busySeconds
+	backlog := float64(e.tokens.Load()) * ((1 + (peers-1)*peerBacklog) * (1.0 / busySeconds))
 	return max(sent, backlog) * rate
 }
 
