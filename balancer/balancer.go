@@ -157,6 +157,24 @@ func (b *Balancer) InFlight() int64 {
 	return total
 }
 
+// OutstandingTokens returns how many prompt tokens are still to be computed: those that endpoints owe, and those of the requests that wait. It takes
+// time in proportion to the number of both. Endpoints that have left are counted while they have requests in flight.
+func (b *Balancer) OutstandingTokens() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	total := int64(0)
+	for _, e := range b.current.Load().snapshot.endpoints {
+		total += e.PromptTokens()
+	}
+	for _, e := range b.departed {
+		total += e.PromptTokens()
+	}
+	for w := b.queue.head; w != nil; w = w.next {
+		total += min(max(w.Tokens, 0), mostTokens)
+	}
+	return total
+}
+
 // Acquire picks an endpoint for r and counts the request in flight there, and its prompt's tokens. It never exceeds MaxInFlight and never
 // overtakes a request that waits. What it acquired must be given to Release, with r, whatever happened to the snapshot since.
 func (b *Balancer) Acquire(r *Request) (*Endpoint, AcquireResult) {

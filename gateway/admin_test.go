@@ -36,6 +36,7 @@ var contract = map[string][]string{
 	"penstock_queue_depth":                   {"pool"},
 	"penstock_inflight_requests":             {"pool"},
 	"penstock_outstanding_requests":          {"pool"},
+	"penstock_outstanding_tokens":            {"pool"},
 	"penstock_endpoints":                     {"pool", "state"},
 	"penstock_requests_total":                {"code", "pool", "route"},
 	"penstock_request_duration_seconds":      {"pool", "route"},

@@ -14,11 +14,12 @@ import (
 type poolCollector struct{ pools func() []*dispatch.Pool }
 
 var (
-	queueDepthDesc    = poolDesc("queue_depth", "Requests that wait in the gateway for an endpoint of the pool.")
-	inFlightDesc      = poolDesc("inflight_requests", "Requests that were sent to an endpoint of the pool and whose response is not finished, mirror copies included.")
-	outstandingDesc   = poolDesc("outstanding_requests", "Queued and in-flight requests of the pool together: what an autoscaler should scale on.")
-	endpointsDesc     = poolDesc("endpoints", "Endpoints of the pool by state: ready, unhealthy, ejected or draining.", "state")
-	retriesDeniedDesc = poolDesc("retries_denied_total", "Attempts that were not made again because the pool's retry budget was spent.")
+	queueDepthDesc        = poolDesc("queue_depth", "Requests that wait in the gateway for an endpoint of the pool.")
+	inFlightDesc          = poolDesc("inflight_requests", "Requests that were sent to an endpoint of the pool and whose response is not finished, mirror copies included.")
+	outstandingDesc       = poolDesc("outstanding_requests", "Queued and in-flight requests of the pool together: what an autoscaler should scale on.")
+	outstandingTokensDesc = poolDesc("outstanding_tokens", "Prompt tokens of the pool that are still to be computed, those that are most likely cached left out; 0 where balance does not look at prompts.")
+	endpointsDesc         = poolDesc("endpoints", "Endpoints of the pool by state: ready, unhealthy, ejected or draining.", "state")
+	retriesDeniedDesc     = poolDesc("retries_denied_total", "Attempts that were not made again because the pool's retry budget was spent.")
 
 	endpointInFlightDesc     = poolDesc("endpoint_inflight_requests", "Requests that were sent to the endpoint and whose response is not finished, mirror copies included.", "endpoint")
 	endpointRequestsDesc     = poolDesc("endpoint_requests_total", "Requests that were sent to the endpoint, retries included and mirror copies not.", "endpoint")
@@ -40,7 +41,7 @@ func poolDesc(name, help string, more ...string) *prometheus.Desc {
 // Describe sends the descriptions of the collector's metrics.
 func (poolCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		queueDepthDesc, inFlightDesc, outstandingDesc, endpointsDesc, retriesDeniedDesc,
+		queueDepthDesc, inFlightDesc, outstandingDesc, outstandingTokensDesc, endpointsDesc, retriesDeniedDesc,
 		endpointInFlightDesc, endpointRequestsDesc, endpointMirroredDesc, endpointFailuresDesc, endpointBackPressureDesc, endpointEjectionsDesc,
 		endpointWaitingDesc, endpointRunningDesc, endpointKVCacheDesc, endpointSignalAgeDesc,
 	} {
@@ -61,6 +62,7 @@ func collectPool(p *dispatch.Pool, ch chan<- prometheus.Metric) {
 	ch <- constant(queueDepthDesc, prometheus.GaugeValue, queued, p.Name)
 	ch <- constant(inFlightDesc, prometheus.GaugeValue, inFlight, p.Name)
 	ch <- constant(outstandingDesc, prometheus.GaugeValue, queued+inFlight, p.Name)
+	ch <- constant(outstandingTokensDesc, prometheus.GaugeValue, float64(p.OutstandingTokens()), p.Name)
 	_, denied := p.Retries()
 	ch <- constant(retriesDeniedDesc, prometheus.CounterValue, denied, p.Name)
 	states := map[dispatch.State]int{dispatch.Ready: 0, dispatch.Unhealthy: 0, dispatch.Ejected: 0, dispatch.Draining: 0}

@@ -157,6 +157,9 @@ func summarize(policy string, runs []*Result) Summary {
 // student are the 0.975 quantiles of Student's distribution, by degrees of freedom from 1 on; further on it is close to the normal one's.
 var student = [...]float64{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086}
 
+// EstimateOf estimates the mean of what values, at least one, were drawn from.
+func EstimateOf(values []float64) Estimate { return estimate(values) }
+
 func estimate(values []float64) Estimate {
 	n := float64(len(values))
 	sum, squares := 0.0, 0.0

@@ -23,6 +23,8 @@ type Planning struct {
 	Seeds int
 	// Autoscale has all that an autoscaler is set to, but for Target and Max, which are asked for; nil asks for a fixed number only.
 	Autoscale *Autoscale
+	// Parallel is how many seeds run at once; 0 is 1. It changes no result.
+	Parallel int
 	// Progress is told of each number or target that was tried, and how it did; nil is allowed.
 	Progress func(tried string, goodput float64)
 }
@@ -35,10 +37,21 @@ type Plan struct {
 	Met bool `json:"met"`
 	// Fixed is how they do, with the seed that does worst.
 	Fixed *Result `json:"fixed"`
-	// Alternatives are how numbers around it do: one fewer, one more.
+	// Fewer is how one fewer do; nil if that was not tried.
 	Fewer *Result `json:"fewer,omitempty"`
 	// Scaled is the autoscaler's part; nil if none was asked for.
 	Scaled *ScaledPlan `json:"scaled,omitempty"`
+	// Tried is all that was tried, in this order.
+	Tried []Trial `json:"tried"`
+}
+
+// Trial is a number of replicas, or an autoscaler's target, and how it did with the seed that does worst.
+type Trial struct {
+	// Replicas is the fixed number, or with how many the autoscaler began.
+	Replicas int `json:"replicas"`
+	// Target is the autoscaler's; 0 for a fixed number.
+	Target float64 `json:"target,omitempty"`
+	Result *Result `json:"result"`
 }
 
 // ScaledPlan is what an autoscaler should be set to.
@@ -78,11 +91,14 @@ func (p *Planning) Run(ctx context.Context) (*Plan, error) {
 		s.traces = append(s.traces, t)
 	}
 	plan, err := s.replicas()
-	if err != nil || p.Autoscale == nil {
-		return plan, err
+	if err == nil && p.Autoscale != nil {
+		plan.Scaled, err = s.target(plan)
 	}
-	plan.Scaled, err = s.target(plan)
-	return plan, err
+	if err != nil {
+		return nil, err
+	}
+	plan.Tried = s.tried
+	return plan, nil
 }
 
 // planSearch is a Planning at work.
@@ -91,31 +107,40 @@ type planSearch struct {
 	ctx    context.Context
 	traces []*trace.Trace
 	fixed  map[int]*Result
+	tried  []Trial
 }
 
 // worst runs all seeds and returns the one with the least goodput.
 func (s *planSearch) worst(o Options) (*Result, error) {
-	var worst *Result
-	for i, t := range s.traces {
-		if err := s.ctx.Err(); err != nil {
-			return nil, err
-		}
-		o.Trace, o.Seed = t, s.Options.Seed+uint64(i)
+	results := make([]*Result, len(s.traces))
+	seeds := Comparison{Parallel: s.Parallel}
+	err := seeds.each(s.ctx, len(s.traces), func(i int) error {
+		o := o
+		o.Trace, o.Seed = s.traces[i], s.Options.Seed+uint64(i)
 		r, err := Run(o)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		r.Outcomes = nil
-		if worst == nil || r.Goodput < worst.Goodput {
+		results[i] = r
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	worst := results[0]
+	for _, r := range results {
+		if r.Goodput < worst.Goodput {
 			worst = r
 		}
 	}
 	return worst, nil
 }
 
-func (s *planSearch) tell(tried string, r *Result) {
+func (s *planSearch) tell(tried string, t Trial) {
+	s.tried = append(s.tried, t)
 	if s.Progress != nil {
-		s.Progress(tried, r.Goodput)
+		s.Progress(tried, t.Result.Goodput)
 	}
 }
 
@@ -131,7 +156,7 @@ func (s *planSearch) with(replicas int) (*Result, error) {
 		return nil, err
 	}
 	s.fixed[replicas] = r
-	s.tell(fmt.Sprintf("%d replicas", replicas), r)
+	s.tell(fmt.Sprintf("replicas = %d", replicas), Trial{Replicas: replicas, Result: r})
 	return r, nil
 }
 
@@ -219,7 +244,7 @@ func (s *planSearch) scaled(target float64, begin, most int) (*ScaledPlan, error
 	if err != nil {
 		return nil, err
 	}
-	s.tell(fmt.Sprintf("target %v %s per replica", target, a.Metric), r)
+	s.tell(fmt.Sprintf("a target of %v %s per replica", target, a.Metric), Trial{Replicas: begin, Target: target, Result: r})
 	return &ScaledPlan{Metric: a.Metric, Target: target, Min: a.Min, Max: a.Max, Met: r.Goodput >= s.Share, Run: r}, nil
 }
 
@@ -228,8 +253,8 @@ func roundTarget(v float64) float64 {
 	if v <= 0 {
 		return 0.1
 	}
-	scale := math.Pow(10, math.Floor(math.Log10(v))-1)
-	return max(math.Round(v/scale)*scale, 1e-3)
+	scale := math.Pow(10, 1-math.Floor(math.Log10(v))) // by which a division leaves no 1.4000000000000001
+	return max(math.Round(v*scale)/scale, 1e-3)
 }
 
 // against notes what is saved.

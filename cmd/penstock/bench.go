@@ -27,7 +27,7 @@ func benchCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	}
 	ctx, stop := untilInterrupted(ctx)
 	defer stop()
-	outputs, err := b.openOutputs()
+	outputs, err := openReports(b.json, (*report.Report).WriteJSON, b.html, (*report.Report).WriteHTML)
 	if err != nil {
 		return fail(stderr, who, err)
 	}
@@ -145,7 +145,7 @@ func (b *benchFlags) parameters() []report.Parameter {
 		{Name: "API", Value: string(o.API)}, {Name: "model", Value: o.Model}, {Name: "streamed", Value: strconv.FormatBool(!o.Whole)},
 		{Name: "workers", Value: strconv.Itoa(o.Workers)}, {Name: "requests in flight, at most", Value: strconv.Itoa(o.MaxInFlight)}, {Name: "timeout", Value: o.Timeout.String()},
 	}
-	if b.policies != "" {
+	if len(b.policies) > 0 {
 		list = append(list,
 			report.Parameter{Name: "mock replicas", Value: fmt.Sprintf("%d of the profile %s, %g times as fast", b.replicas, b.profile, b.engineSpeed)},
 			report.Parameter{Name: "gateways", Value: "1 at a time, which polls the replicas' metrics every " + config.DefaultMetrics.Interval.String()})
@@ -153,19 +153,20 @@ func (b *benchFlags) parameters() []report.Parameter {
 	return list
 }
 
-// benchOutputs are the files that a report goes to. They are opened before the runs, which would be lost otherwise.
-type benchOutputs []benchOutput
+// reportFiles are the files that a report goes to. They are opened before the runs, which would be lost otherwise.
+type reportFiles[R any] []reportFile[R]
 
-type benchOutput struct {
+type reportFile[R any] struct {
 	file  *os.File
-	write func(*report.Report, io.Writer) error
+	write func(R, io.Writer) error
 }
 
-func (b *benchFlags) openOutputs() (list benchOutputs, err error) {
+// openReports opens the files of --json and --html; an empty path is none.
+func openReports[R any](json string, writeJSON func(R, io.Writer) error, html string, writeHTML func(R, io.Writer) error) (list reportFiles[R], err error) {
 	for _, o := range []struct {
 		flag, path string
-		write      func(*report.Report, io.Writer) error
-	}{{"json", b.json, (*report.Report).WriteJSON}, {"html", b.html, (*report.Report).WriteHTML}} {
+		write      func(R, io.Writer) error
+	}{{"json", json, writeJSON}, {"html", html, writeHTML}} {
 		if o.path == "" {
 			continue
 		}
@@ -174,12 +175,12 @@ func (b *benchFlags) openOutputs() (list benchOutputs, err error) {
 			list.discard()
 			return nil, fmt.Errorf("--%s: %w", o.flag, err)
 		}
-		list = append(list, benchOutput{f, o.write})
+		list = append(list, reportFile[R]{f, o.write})
 	}
 	return list, nil
 }
 
-func (list benchOutputs) write(r *report.Report) error {
+func (list reportFiles[R]) write(r R) error {
 	var errs []error
 	for _, o := range list {
 		if err := errors.Join(o.write(r, o.file), o.file.Close()); err != nil {
@@ -190,7 +191,7 @@ func (list benchOutputs) write(r *report.Report) error {
 }
 
 // discard closes files that nothing will be written to.
-func (list benchOutputs) discard() {
+func (list reportFiles[R]) discard() {
 	for _, o := range list {
 		o.file.Close()
 	}

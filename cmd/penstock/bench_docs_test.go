@@ -2,21 +2,45 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/penstock/penstock/bench/simulate"
 )
 
-// TestBenchIsDocumented holds docs/bench.md against the program: its tables have every flag, and it speaks of no other in them.
 func TestBenchIsDocumented(t *testing.T) {
-	doc, err := os.ReadFile("../../docs/bench.md")
+	checkFlagTables(t, "bench", func(help io.Writer) { parseBench([]string{"--help"}, help) })
+}
+
+func TestSimulateIsDocumented(t *testing.T) {
+	checkFlagTables(t, "simulate", func(help io.Writer) { parseSimulate([]string{"--help"}, help) })
+	doc, err := os.ReadFile("../../docs/simulate.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var help bytes.Buffer
-	parseBench([]string{"--help"}, &help)
-	flags := names(regexp.MustCompile(`(?m)^  --([a-z0-9-]+)`), help.Bytes())
+	for _, name := range simulate.PolicyNames() {
+		if strings.HasPrefix(name, rivalPrefix) && !bytes.Contains(doc, []byte("| `"+name+"` |")) {
+			t.Errorf("docs/simulate.md does not say what %s is", name)
+		}
+	}
+}
+
+// checkFlagTables holds the document of a subcommand against the program: its tables have every flag, and neither they nor its commands
+// have another one.
+func checkFlagTables(t *testing.T, subcommand string, help func(io.Writer)) {
+	t.Helper()
+	path := "docs/" + subcommand + ".md"
+	doc, err := os.ReadFile("../../" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	help(&b)
+	flags := names(regexp.MustCompile(`(?m)^  --([a-z0-9-]+)`), b.Bytes())
 	var rows []byte
 	for _, row := range regexp.MustCompile("(?m)^\\| (`--[^|]*)\\|").FindAllSubmatch(doc, -1) {
 		rows = append(rows, row[1]...)
@@ -27,20 +51,20 @@ func TestBenchIsDocumented(t *testing.T) {
 	}
 	for _, name := range flags {
 		if !slices.Contains(documented, name) {
-			t.Errorf("no table of docs/bench.md has --%s", name)
+			t.Errorf("no table of %s has --%s", path, name)
 		}
 	}
 	known := append(flags, "help")
-	for _, command := range regexp.MustCompile(`(?m)^.*penstock bench.*$`).FindAll(doc, -1) {
+	for _, command := range regexp.MustCompile(`(?m)^.*penstock `+subcommand+`.*$`).FindAll(doc, -1) {
 		for _, name := range names(regexp.MustCompile(`--([a-z0-9-]+)`), command) {
 			if !slices.Contains(known, name) {
-				t.Errorf("docs/bench.md has a command with --%s, which is no flag: %s", name, command)
+				t.Errorf("%s has a command with --%s, which is no flag: %s", path, name, command)
 			}
 		}
 	}
 	for _, name := range documented {
 		if !slices.Contains(known, name) {
-			t.Errorf("docs/bench.md has --%s, which is no flag", name)
+			t.Errorf("%s has --%s, which is no flag", path, name)
 		}
 	}
 }

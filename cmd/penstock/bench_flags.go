@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"net/textproto"
 	"os"
@@ -24,7 +23,7 @@ import (
 type benchFlags struct {
 	args []string
 
-	load    benchLoad
+	load    loadFlags
 	options loadgen.Options
 	noSSE   bool
 	api     string
@@ -32,7 +31,8 @@ type benchFlags struct {
 
 	targets, targetPIDs listFlag
 	direct              directFlag
-	policies            string
+	compare             string
+	policies            []string // of --compare
 	replicas            int
 	profile             string
 	engineSpeed         float64
@@ -78,17 +78,7 @@ const (
 // define adds the flags.
 func (b *benchFlags) define(f *flagSet) {
 	d, o := loadgen.DefaultOptions, &b.options
-	f.Float64Var(&b.load.rate, "rate", 0, "Requests are sent at `RATE` a second on average. Without it a workload has 10 a second, and a trace its own rate.")
-	f.BoolVar(&b.load.fixed, "fixed", false, "Requests are sent at equal intervals instead of at the random ones of a Poisson process.")
-	f.StringVar(&b.load.file, "trace", "", "The load is the trace in `FILE`: CSV as Azure publishes them, or JSON lines as Mooncake does.")
-	f.IntVar(&b.load.superpose, "superpose", 1, "The trace is played `N` times over itself, each copy with conversations of its own, shifted in time.")
-	f.Float64Var(&b.load.timeScale, "time-scale", 1, "The trace is played `FACTOR` times as fast as it was recorded.")
-	f.StringVar(&b.load.workload, "workload", "independent", "The load is made up, of the kind `NAME`: independent (prompts with nothing in common, of the lengths that are asked for), no-reuse (the same, as long as real ones) or prefix-heavy (chats about shared documents).")
-	f.StringVar(&b.load.prompt, "prompt-tokens", "512", "Prompts of independent requests have `MEAN[:SPREAD[:MAX]]` tokens: the mean, the standard deviation of their logarithm, and the most.")
-	f.StringVar(&b.load.output, "output-tokens", "128", "Answers to independent requests have `MEAN[:SPREAD[:MAX]]` tokens, as --prompt-tokens.")
-	f.IntVar(&b.load.requests, "requests", 0, "At most `N` requests are sent; 0 is what the duration holds.")
-	f.DurationVar(&b.load.duration, "duration", 0, "Requests are sent for `DURATION`, warmup included. Without it and --requests, a workload takes 30s, and a trace as long as it is.")
-	f.Uint64Var(&b.load.seed, "seed", 1, "The seed `NUMBER` decides all that is random: times, lengths and texts. Each round adds 1 to it.")
+	b.load.define(f, defaultBenchDuration, loadWords{sent: "are sent", duration: ", warmup included", seed: "times, lengths and texts. Each round adds 1 to it."})
 	f.DurationVar(&o.Warmup, "warmup", 0, "Requests that are due in the first `DURATION` count in no figure.")
 	f.IntVar(&o.Workers, "workers", (runtime.GOMAXPROCS(0)+1)/2, "Requests are sent by `N` workers, each with its own timer and connections.")
 	f.IntVar(&o.MaxInFlight, "max-in-flight", d.MaxInFlight, "At most `N` requests are in flight; one that is due beyond them is dropped and counted, never delayed.")
@@ -97,13 +87,13 @@ func (b *benchFlags) define(f *flagSet) {
 	f.StringVar(&o.Model, "model", d.Model, "Requests ask for the model `NAME`.")
 	f.Var(&b.headers, "header", "Requests have the header `\"NAME: VALUE\"`; may be given several times.")
 	f.BoolVar(&b.noSSE, "no-stream", false, "Answers are asked for in one piece; they have no time to first token.")
-	f.Var(&b.targets, "target", "Requests are sent to `[NAME=]URL`, without /v1; may be given several times to compare, over the same requests. Without it and --policies it is "+d.URL+".")
+	f.Var(&b.targets, "target", "Requests are sent to `[NAME=]URL`, without /v1; may be given several times to compare, over the same requests. Without it and --compare it is "+d.URL+".")
 	f.Var(&b.targetPIDs, "target-pid", "The processor time of the process `[NAME=]PID` is reported for the target, on Linux; may be given several times.")
-	f.Var(&b.direct, "direct", "Runs are repeated straight against a model server, and what the others add to it is reported. With --target its URL must be given, as --direct=URL; with --policies a mock replica is used.")
-	f.StringVar(&b.policies, "policies", "", "Instead of sending to targets, a gateway with mock replicas is started in this process for each policy of the `LIST`, with commas: "+strings.Join(balancer.PolicyNames(), ", ")+".")
-	f.IntVar(&b.replicas, "replicas", 4, "With --policies, each gateway has `N` mock replicas.")
-	f.StringVar(&b.profile, "profile", mock.DefaultOptions.Profile, "With --policies, the replicas take as long as the model and GPU of the profile `NAME`; penstock mock --help lists them.")
-	f.Float64Var(&b.engineSpeed, "engine-speed", 1, "With --policies, the replicas run `FACTOR` times as fast as their GPUs would.")
+	f.Var(&b.direct, "direct", "Runs are repeated straight against a model server, and what the others add to it is reported. With --target its URL must be given, as --direct=URL; with policies a mock replica is used.")
+	f.StringVar(&b.compare, "compare", "", "What the `LIST` has, with commas, is compared over the same requests: either policies, for each of which a gateway with mock replicas is started in this process ("+strings.Join(balancer.PolicyNames(), ", ")+"), or targets as NAME=URL, which are the same as several --target.")
+	f.IntVar(&b.replicas, "replicas", 4, "With --compare POLICIES, each gateway has `N` mock replicas.")
+	f.StringVar(&b.profile, "profile", mock.DefaultOptions.Profile, "With --compare POLICIES, the replicas take as long as the model and GPU of the profile `NAME`; penstock mock --help lists them.")
+	f.Float64Var(&b.engineSpeed, "engine-speed", 1, "With --compare POLICIES, the replicas run `FACTOR` times as fast as their GPUs would.")
 	f.StringVar(&b.sweep, "sweep", "", "The rates of the `LIST`, with commas, are run one after another, and where targets saturate is reported.")
 	f.IntVar(&b.rounds, "rounds", 1, "Everything is run `N` times, targets in turn, and medians are reported with the lowest and the highest.")
 	f.DurationVar(&b.ttft, "ttft", 0, "Goodput counts answers whose first token comes within `DURATION`; 0 asks for nothing.")
@@ -148,47 +138,10 @@ func withoutIts(f *flagSet, needed string, flags ...string) error {
 }
 
 func (b *benchFlags) checkLoad(f *flagSet) error {
-	l := &b.load
-	if l.file == "" {
-		if err := withoutIts(f, "--trace FILE", "superpose", "time-scale"); err != nil {
-			return err
-		}
-	} else {
-		for _, name := range []string{"workload", "fixed"} {
-			if f.isSet(name) {
-				return fmt.Errorf("--%s cannot be combined with --trace, which says when what is sent", name)
-			}
-		}
-		if f.isSet("time-scale") && (f.isSet("rate") || f.isSet("sweep")) {
-			return errors.New("--time-scale cannot be combined with --rate or --sweep: each says how fast the trace is played")
-		}
+	if b.load.file != "" && f.isSet("time-scale") && (f.isSet("rate") || f.isSet("sweep")) {
+		return errors.New("--time-scale cannot be combined with --rate or --sweep: each says how fast the trace is played")
 	}
-	if l.file != "" || l.workload != workloadIndependent {
-		if err := withoutIts(f, "--workload independent", "prompt-tokens", "output-tokens"); err != nil {
-			return err
-		}
-	}
-	if l.fixed && l.workload == workloadPrefixHeavy {
-		return errors.New("--fixed cannot be combined with --workload prefix-heavy, whose users answer when they have read")
-	}
-	switch {
-	case l.superpose < 1:
-		return fmt.Errorf("--superpose is %d: want at least 1", l.superpose)
-	case !(l.timeScale > 0) || math.IsInf(l.timeScale, 0):
-		return fmt.Errorf("--time-scale is %v: want more than 0", l.timeScale)
-	case !slices.Contains(workloads, l.workload):
-		return fmt.Errorf("--workload is %q: want one of %s", l.workload, strings.Join(workloads, ", "))
-	case l.requests < 0 || l.requests > loadgen.MaxRequests:
-		return fmt.Errorf("--requests is %d: want at most %d", l.requests, loadgen.MaxRequests)
-	case l.duration < 0:
-		return fmt.Errorf("--duration is %v: want more than 0", l.duration)
-	}
-	var err error
-	if l.promptTokens, err = parseLengths("prompt-tokens", l.prompt); err != nil {
-		return err
-	}
-	l.outputTokens, err = parseLengths("output-tokens", l.output)
-	return err
+	return b.load.check(f)
 }
 
 func (b *benchFlags) checkRates(f *flagSet) error {
@@ -217,7 +170,7 @@ func (b *benchFlags) checkRates(f *flagSet) error {
 	}
 	for _, rate := range b.rates {
 		own := b.load.file != "" && !f.isSet("rate") && b.sweep == ""
-		if !(rate > 0 && rate <= 1e6) && !own {
+		if !possibleRate(rate) && !own {
 			return fmt.Errorf("cannot send %v requests a second: --rate and --sweep want more than 0, and at most a million", rate)
 		}
 	}
@@ -276,10 +229,15 @@ func (b *benchFlags) objectives() report.Objectives {
 }
 
 func (b *benchFlags) checkTargets(f *flagSet) error {
-	if b.policies != "" {
+	if f.isSet("compare") {
+		if err := b.splitCompare(); err != nil {
+			return err
+		}
+	}
+	if len(b.policies) > 0 {
 		return b.checkPolicies(f)
 	}
-	if err := withoutIts(f, "--policies LIST", "replicas", "profile", "engine-speed"); err != nil {
+	if err := withoutIts(f, "--compare POLICIES", "replicas", "profile", "engine-speed"); err != nil {
 		return err
 	}
 	if len(b.targets) == 0 {
@@ -315,22 +273,35 @@ func (b *benchFlags) checkTargets(f *flagSet) error {
 	return b.checkPIDs(names)
 }
 
+// splitCompare takes the list of --compare apart: into policies, or targets.
+func (b *benchFlags) splitCompare() error {
+	var targets []string
+	for _, item := range strings.Split(b.compare, ",") {
+		item = strings.TrimSpace(item)
+		if strings.ContainsAny(item, "=:/") {
+			targets = append(targets, item)
+			continue
+		}
+		if known := balancer.PolicyNames(); !slices.Contains(known, item) {
+			return fmt.Errorf("--compare has %q: want some of %s, or targets as NAME=URL", item, strings.Join(known, ", "))
+		}
+		if slices.Contains(b.policies, item) {
+			return fmt.Errorf("--compare has %s twice", item)
+		}
+		b.policies = append(b.policies, item)
+	}
+	if len(b.policies) > 0 && len(targets) > 0 {
+		return fmt.Errorf("--compare has the policy %s and the target %s: want one kind or the other", b.policies[0], targets[0])
+	}
+	b.targets = append(b.targets, targets...)
+	return nil
+}
+
 func (b *benchFlags) checkPolicies(f *flagSet) error {
 	for _, name := range []string{"target", "target-pid"} {
 		if f.isSet(name) {
-			return fmt.Errorf("--%s cannot be combined with --policies, which starts the targets itself", name)
+			return fmt.Errorf("--%s cannot be combined with --compare POLICIES, which starts the targets itself", name)
 		}
-	}
-	known := balancer.PolicyNames()
-	var seen []string
-	for _, policy := range b.policyList() {
-		if !slices.Contains(known, policy) {
-			return fmt.Errorf("--policies has %q: want some of %s", policy, strings.Join(known, ", "))
-		}
-		if slices.Contains(seen, policy) {
-			return fmt.Errorf("--policies has %s twice", policy)
-		}
-		seen = append(seen, policy)
 	}
 	switch {
 	case b.replicas < 1 || b.replicas > 1024:
@@ -338,19 +309,12 @@ func (b *benchFlags) checkPolicies(f *flagSet) error {
 	case b.engineSpeed == 0:
 		return errors.New("--engine-speed is 0: want more than 0")
 	case b.direct.url != "":
-		return errors.New("--direct takes no URL beside --policies: a mock replica is used")
+		return errors.New("--direct takes no URL beside --compare POLICIES: a mock replica is used")
 	}
 	if err := b.mockOptions().Validate(); err != nil {
 		return fmt.Errorf("--profile and --engine-speed: %w", err)
 	}
 	return nil
-}
-
-func (b *benchFlags) policyList() (list []string) {
-	for _, policy := range strings.Split(b.policies, ",") {
-		list = append(list, strings.TrimSpace(policy))
-	}
-	return list
 }
 
 // splitTarget takes NAME=URL apart. A URL alone may have an equals sign after its scheme only.

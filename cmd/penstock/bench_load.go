@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,8 +22,8 @@ const (
 
 var workloads = []string{workloadIndependent, workloadNoReuse, workloadPrefixHeavy}
 
-// benchLoad is what penstock bench sends.
-type benchLoad struct {
+// loadFlags are the flags that say what load penstock bench sends, and penstock simulate plays.
+type loadFlags struct {
 	rate           float64
 	fixed          bool
 	file, workload string
@@ -34,8 +35,86 @@ type benchLoad struct {
 	seed           uint64
 	promptTokens   trace.Lengths
 	outputTokens   trace.Lengths
-	recorded       *trace.Trace // what the file has
+	usual          time.Duration // how long a workload is where nothing says so
+	recorded       *trace.Trace  // what the file has
 }
+
+// loadWords are what the flags' sentences call things, which differs between subcommands.
+type loadWords struct {
+	sent, duration, seed string
+}
+
+// define adds the flags.
+func (l *loadFlags) define(f *flagSet, usual time.Duration, w loadWords) {
+	l.usual = usual
+	f.Float64Var(&l.rate, "rate", 0, "Requests "+w.sent+" at `RATE` a second on average. Without it a workload has 10 a second, and a trace its own rate.")
+	f.BoolVar(&l.fixed, "fixed", false, "Requests "+w.sent+" at equal intervals instead of at the random ones of a Poisson process.")
+	f.StringVar(&l.file, "trace", "", "The load is the trace in `FILE`: CSV as Azure publishes them, or JSON lines as Mooncake does.")
+	f.IntVar(&l.superpose, "superpose", 1, "The trace is played `N` times over itself, each copy with conversations of its own, shifted in time.")
+	f.Float64Var(&l.timeScale, "time-scale", 1, "The trace is played `FACTOR` times as fast as it was recorded.")
+	f.StringVar(&l.workload, "workload", workloadIndependent, "The load is made up, of the kind `NAME`: independent (prompts with nothing in common, of the lengths that are asked for), no-reuse (the same, as long as real ones) or prefix-heavy (chats about shared documents).")
+	f.StringVar(&l.prompt, "prompt-tokens", "512", "Prompts of independent requests have `MEAN[:SPREAD[:MAX]]` tokens: the mean, the standard deviation of their logarithm, and the most.")
+	f.StringVar(&l.output, "output-tokens", "128", "Answers to independent requests have `MEAN[:SPREAD[:MAX]]` tokens, as --prompt-tokens.")
+	f.IntVar(&l.requests, "requests", 0, "At most `N` requests "+w.sent+"; 0 is what the duration holds.")
+	f.DurationVar(&l.duration, "duration", 0, "Requests "+w.sent+" for `DURATION`"+w.duration+". Without it and --requests, a workload takes "+shortDuration(usual)+", and a trace as long as it is.")
+	f.Uint64Var(&l.seed, "seed", 1, "The seed `NUMBER` decides all that is random: "+w.seed)
+}
+
+// shortDuration is 10m rather than 10m0s.
+func shortDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// check says what is wrong with the flags, but for the rate.
+func (l *loadFlags) check(f *flagSet) error {
+	if l.file == "" {
+		if err := withoutIts(f, "--trace FILE", "superpose", "time-scale"); err != nil {
+			return err
+		}
+	} else {
+		for _, name := range []string{"workload", "fixed"} {
+			if f.isSet(name) {
+				return fmt.Errorf("--%s cannot be combined with --trace, which says when what is sent", name)
+			}
+		}
+	}
+	if l.file != "" || l.workload != workloadIndependent {
+		if err := withoutIts(f, "--workload independent", "prompt-tokens", "output-tokens"); err != nil {
+			return err
+		}
+	}
+	if l.fixed && l.workload == workloadPrefixHeavy {
+		return errors.New("--fixed cannot be combined with --workload prefix-heavy, whose users answer when they have read")
+	}
+	switch {
+	case l.superpose < 1:
+		return fmt.Errorf("--superpose is %d: want at least 1", l.superpose)
+	case !(l.timeScale > 0) || math.IsInf(l.timeScale, 0):
+		return fmt.Errorf("--time-scale is %v: want more than 0", l.timeScale)
+	case !slices.Contains(workloads, l.workload):
+		return fmt.Errorf("--workload is %q: want one of %s", l.workload, strings.Join(workloads, ", "))
+	case l.requests < 0 || l.requests > loadgen.MaxRequests:
+		return fmt.Errorf("--requests is %d: want at most %d", l.requests, loadgen.MaxRequests)
+	case l.duration < 0:
+		return fmt.Errorf("--duration is %v: want more than 0", l.duration)
+	}
+	var err error
+	if l.promptTokens, err = parseLengths("prompt-tokens", l.prompt); err != nil {
+		return err
+	}
+	l.outputTokens, err = parseLengths("output-tokens", l.output)
+	return err
+}
+
+// possibleRate says whether loads can have so many requests a second.
+func possibleRate(rate float64) bool { return rate > 0 && rate <= 1e6 }
 
 // parseLengths reads MEAN[:SPREAD[:MAX]].
 func parseLengths(flag, text string) (l trace.Lengths, err error) {
@@ -61,7 +140,7 @@ func parseLengths(flag, text string) (l trace.Lengths, err error) {
 }
 
 // read reads the trace's file, once.
-func (l *benchLoad) read() error {
+func (l *loadFlags) read() error {
 	if l.file == "" {
 		return nil
 	}
@@ -77,7 +156,7 @@ func (l *benchLoad) read() error {
 }
 
 // make makes the trace for a rate and a seed; rate 0 is the file's own.
-func (l *benchLoad) make(rate float64, seed uint64) (*trace.Trace, error) {
+func (l *loadFlags) make(rate float64, seed uint64) (*trace.Trace, error) {
 	t, err := l.recording(rate, seed)
 	if l.recorded == nil {
 		t, err = l.madeUp(rate, seed)
@@ -101,7 +180,7 @@ func (l *benchLoad) make(rate float64, seed uint64) (*trace.Trace, error) {
 }
 
 // recording is the trace of the file, as fast as asked for.
-func (l *benchLoad) recording(rate float64, seed uint64) (*trace.Trace, error) {
+func (l *loadFlags) recording(rate float64, seed uint64) (*trace.Trace, error) {
 	if l.recorded == nil {
 		return nil, nil
 	}
@@ -118,10 +197,10 @@ func (l *benchLoad) recording(rate float64, seed uint64) (*trace.Trace, error) {
 }
 
 // madeUp generates a workload.
-func (l *benchLoad) madeUp(rate float64, seed uint64) (*trace.Trace, error) {
+func (l *loadFlags) madeUp(rate float64, seed uint64) (*trace.Trace, error) {
 	duration := l.duration
 	if duration == 0 && l.requests == 0 {
-		duration = defaultBenchDuration
+		duration = l.usual
 	}
 	n := l.requests
 	if duration > 0 {
@@ -144,7 +223,7 @@ func (l *benchLoad) madeUp(rate float64, seed uint64) (*trace.Trace, error) {
 	return t, nil
 }
 
-func (l *benchLoad) generate(rate float64, n int, seed uint64) (*trace.Trace, error) {
+func (l *loadFlags) generate(rate float64, n int, seed uint64) (*trace.Trace, error) {
 	const longest = 1e8 // seconds, which is what traces can be
 	if float64(n)/rate > longest {
 		return nil, fmt.Errorf("%d requests at %v a second take more than three years: want a higher --rate", n, rate)

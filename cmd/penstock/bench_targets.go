@@ -29,8 +29,8 @@ const defaultTarget = "target"
 // startTargets lists the targets of the command line; those of policies log to log.
 func (b *benchFlags) startTargets(log *slog.Logger) []benchTarget {
 	var list []benchTarget
-	if b.policies != "" {
-		for _, policy := range b.policyList() {
+	if len(b.policies) > 0 {
+		for _, policy := range b.policies {
 			list = append(list, b.inProcess(policy, func() (string, func(), error) { return b.startPolicy(policy, log) }))
 		}
 		if b.direct.set {

@@ -67,15 +67,20 @@ func TestBenchCommandLines(t *testing.T) {
 		"--target-pid x":                          `--target-pid is "x": want [NAME=]PID`,
 		"--target-pid y=1":                        `--target-pid is "y=1": the targets are target`,
 		"--target x=http://a --target y=http://b --target-pid 1": `it needs the name of one, as in x=1`,
-		"--replicas 2":                         `--replicas has no meaning without --policies LIST`,
-		"--engine-speed 2":                     `--engine-speed has no meaning without --policies LIST`,
-		"--policies best":                      `--policies has "best": want some of `,
-		"--policies random,random":             `--policies has random twice`,
-		"--policies random --target http://a":  `--target cannot be combined with --policies`,
-		"--policies random --replicas 0":       `--replicas is 0: want 1 to 1024`,
-		"--policies random --engine-speed 0":   `--engine-speed is 0: want more than 0`,
-		"--policies random --profile potato":   `cannot find profile "potato"`,
-		"--policies random --direct=http://a":  `--direct takes no URL beside --policies`,
+		"--replicas 2":                         `--replicas has no meaning without --compare POLICIES`,
+		"--engine-speed 2":                     `--engine-speed has no meaning without --compare POLICIES`,
+		"--compare best":                       `--compare has "best": want some of `,
+		"--compare=":                           `--compare has "": want some of `,
+		"--compare random,random":              `--compare has random twice`,
+		"--compare random,a=http://a":          `--compare has the policy random and the target a=http://a: want one kind or the other`,
+		"--compare http://a,b=http://b":        `with several targets each needs a name, as in NAME=http://a`,
+		"--compare a=http://a,a=http://b":      `--target has the name a twice`,
+		"--compare a=http://a --replicas 2":    `--replicas has no meaning without --compare POLICIES`,
+		"--compare random --target http://a":   `--target cannot be combined with --compare POLICIES`,
+		"--compare random --replicas 0":        `--replicas is 0: want 1 to 1024`,
+		"--compare random --engine-speed 0":    `--engine-speed is 0: want more than 0`,
+		"--compare random --profile potato":    `cannot find profile "potato"`,
+		"--compare random --direct=http://a":   `--direct takes no URL beside --compare POLICIES`,
 		"--ttft -1s":                           `cannot want answers within -1s`,
 		"--ttft 1s --no-stream":                `--ttft and --tpot cannot be combined with --no-stream`,
 		"--target x=http://a?y=z --no-stream":  `has no query`,
@@ -117,7 +122,7 @@ func TestBenchComparesPolicies(t *testing.T) {
 	dir := t.TempDir()
 	jsonFile, htmlFile := filepath.Join(dir, "r.json"), filepath.Join(dir, "r.html")
 	var stdout, stderr bytes.Buffer
-	args := "--policies least-outstanding,session --direct --replicas 2 --engine-speed 50 --workload prefix-heavy --sweep 100,50 --requests 20 --rounds 2 " +
+	args := "--compare least-outstanding,session --direct --replicas 2 --engine-speed 50 --workload prefix-heavy --sweep 100,50 --requests 20 --rounds 2 " +
 		"--ttft 1s --tpot 60ms --json " + jsonFile + " --html " + htmlFile
 	if code := run(t.Context(), append([]string{"bench"}, strings.Fields(args)...), &stdout, &stderr); code != exitOK {
 		t.Fatalf("exit code %d: %s", code, &stderr)
@@ -159,7 +164,7 @@ func TestBenchComparesPolicies(t *testing.T) {
 		}
 	}
 	page, err := os.ReadFile(htmlFile)
-	if err != nil || !strings.Contains(string(page), "Goodput by load") || !strings.Contains(string(page), "penstock bench --policies") {
+	if err != nil || !strings.Contains(string(page), "Goodput by load") || !strings.Contains(string(page), "penstock bench --compare") {
 		t.Errorf("the page, %v: %s", err, page)
 	}
 }
@@ -191,10 +196,21 @@ func answering(t *testing.T) *httptest.Server {
 }
 
 func TestBenchComparesTargets(t *testing.T) {
+	for _, list := range []bool{false, true} {
+		testBenchComparesTargets(t, list)
+	}
+}
+
+// testBenchComparesTargets names the targets one by one, or in one list.
+func testBenchComparesTargets(t *testing.T, list bool) {
 	a, b := answering(t), answering(t)
 	path := filepath.Join(t.TempDir(), "r.json")
 	var stdout, stderr bytes.Buffer
-	args := fmt.Sprintf("--target one=%s --target two=%s --target-pid two=%d --rounds 3 --rate 500 --fixed --requests 50 --prompt-tokens 10:1:20 --json %s", a.URL, b.URL, os.Getpid(), path)
+	targets := fmt.Sprintf("--target one=%s --target two=%s", a.URL, b.URL)
+	if list {
+		targets = fmt.Sprintf("--compare one=%s,two=%s", a.URL, b.URL)
+	}
+	args := fmt.Sprintf("%s --target-pid two=%d --rounds 3 --rate 500 --fixed --requests 50 --prompt-tokens 10:1:20 --json %s", targets, os.Getpid(), path)
 	if code := benchCommand(t.Context(), strings.Fields(args), &stdout, &stderr); code != exitOK {
 		t.Fatalf("exit code %d: %s", code, &stderr)
 	}

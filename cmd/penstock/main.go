@@ -1,4 +1,5 @@
-// Command penstock is an inference gateway, and the tools around it: a demo, a mock model server and a check of configurations.
+// Command penstock is an inference gateway, and the tools around it: a demo, mock model servers, load tests, a
+// simulator and a check of configurations.
 package main
 
 import (
@@ -31,6 +32,7 @@ var subcommands = []subcommand{
 	{"demo", "Run a gateway, mock model servers and gentle traffic in one process, to look around.", demoCommand},
 	{"mock", "Run mock model servers that take as long as GPUs do.", mockCommand},
 	{"bench", "Send load to model servers or gateways, and report latencies and goodput.", benchCommand},
+	{"simulate", "Compare policies and plan replicas on a virtual clock, without hardware.", simulateCommand},
 	{"check", "Say what is wrong with a configuration file.", checkCommand},
 	{"version", "Print which build this is.", versionCommand},
 }

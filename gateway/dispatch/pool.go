@@ -45,7 +45,7 @@ type Pool struct {
 
 // newPool returns a pool without endpoints. It takes requests once configure was called.
 func newPool(d *Dispatcher, name string, s *settings) *Pool {
-	p := &Pool{Name: name, dispatcher: d, logger: d.logger.With("pool", name), balancer: balancer.New(newPolicy(s))}
+	p := &Pool{Name: name, dispatcher: d, logger: d.logger.With("pool", name), balancer: balancer.New(d.newPolicy(s))}
 	p.queueTimer.fire = p.expireQueue
 	p.ejectTimer.fire = p.endEjections
 	p.budget.Store(newBudget(s.config.Retry.BudgetPercent, 0))
@@ -57,6 +57,15 @@ func newPolicy(s *settings) balancer.Policy {
 	policy, err := balancer.NewPolicy(s.config.Balance, policySettings(&s.config))
 	if err != nil {
 		panic("BUG: settings with a wrong policy: " + err.Error())
+	}
+	return policy
+}
+
+// newPolicy is the policy that s names, as the dispatcher's owner wants it.
+func (d *Dispatcher) newPolicy(s *settings) balancer.Policy {
+	policy := newPolicy(s)
+	if wrap := d.options.WrapPolicy; wrap != nil {
+		return wrap(policy)
 	}
 	return policy
 }
@@ -83,6 +92,10 @@ func (p *Pool) InFlight() int { return int(p.balancer.InFlight()) }
 
 // Outstanding is QueueLen and InFlight together. Whoever shows all three reads the two and adds them up, as requests move meanwhile.
 func (p *Pool) Outstanding() int { return p.QueueLen() + p.InFlight() }
+
+// OutstandingTokens is the number of prompt tokens that wait in the queue or were sent to an endpoint that has not begun to answer, what is most
+// likely cached left out; 0 where the policy does not look at prompts.
+func (p *Pool) OutstandingTokens() int64 { return p.balancer.OutstandingTokens() }
 
 // Requests is the number of users' requests that ever asked for an endpoint; a request that was tried again counts once.
 func (p *Pool) Requests() int64 { return p.requests.Load() }
