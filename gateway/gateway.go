@@ -15,6 +15,7 @@ import (
 
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/penstock/penstock/balancer"
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/gateway/bridge"
 	"github.com/penstock/penstock/gateway/dispatch"
@@ -39,6 +40,9 @@ type Options struct {
 	Signals <-chan os.Signal
 	// ConfigInterval and CertificateInterval are how often the files are looked at for changes. 0 is 1 s and 2 s.
 	ConfigInterval, CertificateInterval time.Duration
+	// WrapPolicy is given each policy that a pool is to have and returns the one that it gets, so that tests can watch what policies do; nil
+	// leaves them as they are.
+	WrapPolicy func(balancer.Policy) balancer.Policy
 }
 
 // Gateway is one gateway. Its life is New, Listen, Run.
@@ -103,6 +107,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 		Changed:    g.health.Changed,
 		Report:     g.takeReport,
 		Services:   []string{healthpb.Health_ServiceDesc.ServiceName},
+		WrapPolicy: g.options.WrapPolicy,
 		Logger:     g.logger,
 	})
 	g.probes = &probes{dispatcher: g.dispatcher}

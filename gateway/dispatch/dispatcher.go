@@ -34,6 +34,9 @@ type Options struct {
 	Report func(e *balancer.Endpoint, value []byte, binary bool, now int64)
 	// Services names the gRPC services that the gateway itself serves, but for those that a route names.
 	Services []string
+	// WrapPolicy is given each policy that a pool is to have and returns the one that it gets, so that what policies do can be watched; nil
+	// leaves them as they are.
+	WrapPolicy func(balancer.Policy) balancer.Policy
 	// Logger takes ejections, recoveries and drains; nil drops them.
 	Logger *slog.Logger
 }

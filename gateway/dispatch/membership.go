@@ -16,7 +16,7 @@ func (p *Pool) configure(s *settings) {
 	p.configureEjection(old, s)
 	p.settings.Store(s)
 	if old != nil && (old.config.Balance != s.config.Balance || old.config.Objectives != s.config.Objectives) {
-		p.balancer.SetPolicy(newPolicy(s))
+		p.balancer.SetPolicy(p.dispatcher.newPolicy(s))
 	}
 	if old != nil && old.config.Retry.BudgetPercent != s.config.Retry.BudgetPercent {
 		p.budget.Store(newBudget(s.config.Retry.BudgetPercent, p.requests.Load()))
