@@ -139,6 +139,9 @@ func (c *clientConn) finish(o dispatch.Outcome) {
 	if r.scanUsage {
 		x.Usage, x.Events = r.usage.Usage, r.usage.Events
 	}
+	if len(r.trailers) > 0 && r.complete {
+		bridge.LoadReports(x, bridgedLines(r.trailers))
+	}
 	x.RequestBytes += int64(q.bodyLen)
 	x.Finish(o)
 	c.srv.active.Add(-1)

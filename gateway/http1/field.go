@@ -22,6 +22,7 @@ type fieldMask uint64
 
 const (
 	maskFraming     = 1<<field.Host | 1<<field.ContentLength | 1<<field.TransferEncoding
+	maskTrailer     = 1 << field.Trailer
 	maskLoadReports = 1<<field.EndpointLoadMetrics | 1<<field.EndpointLoadMetricsBin
 )
 

@@ -49,20 +49,25 @@ func TestLoadReportsInHeads(t *testing.T) {
 	g.wantReports(textReport, "binary "+binReport, textReport, "binary "+binReport)
 }
 
-// Trailers of HTTP/1.1 go from one connection to the other as they are.
-func TestLoadReportsInTrailersAreForwarded(t *testing.T) {
+// Trailers of HTTP/1.1 go from one connection to the other as they are. Where the head announces them, load reports in them are handed on.
+func TestLoadReportsInTrailers(t *testing.T) {
 	b, g, c := start(t, simple)
-	c.send(getRequest)
-	s := b.accept()
-	s.request()
-	s.send(chunkedHead + chunk("token"))
-	c.head()
-	c.expect(chunk("token"))
-	end := "0\r\nEndpoint-Load-Metrics: " + textReport + "\r\nendpoint-load-metrics-bin: " + binReport + "\r\n\r\n"
-	s.send(end)
-	c.expect(end)
-	g.wantEnded(0, dispatch.Completed, 200)
-	g.wantReports()
+	var s *peer
+	for i, announced := range []string{"", "Trailer: endpoint-load-metrics\r\n"} {
+		c.send(getRequest)
+		if s == nil {
+			s = b.accept()
+		}
+		s.request()
+		s.send(strings.Replace(chunkedHead, "\r\n\r\n", "\r\n"+announced+"\r\n", 1) + chunk("token"))
+		c.head()
+		c.expect(chunk("token"))
+		end := "0\r\nEndpoint-Load-Metrics: " + textReport + "\r\nendpoint-load-metrics-bin: " + binReport + "\r\n\r\n"
+		s.send(end)
+		c.expect(end)
+		g.wantEnded(i, dispatch.Completed, 200)
+	}
+	g.wantReports(textReport, "binary "+binReport)
 }
 
 // Between versions of HTTP trailers are read.

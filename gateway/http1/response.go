@@ -13,7 +13,9 @@ import (
 type response struct {
 	body    body
 	payload *ChunkScanner // finds the payload of chunks that are sent without framing
-	usage   openai.UsageScan
+	// trailers are the trailer lines, kept where the head announces some, as they may have a load report.
+	trailers []byte
+	usage    openai.UsageScan
 
 	begun      bool // a byte of any response head arrived from the endpoint
 	sent       bool // the final head was sent to the client
@@ -118,6 +120,9 @@ func (c *clientConn) beginResponse(u *upstreamConn, headLen int) bool {
 	c.watchUsage(contentType, !encoded && !h.NoBody && h.Status == 200)
 	if h.seen&maskLoadReports != 0 {
 		c.tellLoad(h)
+	}
+	if h.seen&maskTrailer != 0 && r.body.framing == framedByChunks {
+		r.body.chunks.KeepTrailers(&r.trailers)
 	}
 	head := c.responseHead(h)
 	u.buf.consume(headLen)
