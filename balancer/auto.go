@@ -57,8 +57,12 @@ func (a *auto) Pick(s *Snapshot, r *Request) *Endpoint {
 	} else {
 		c.offerSeveral()
 	}
-	if c.best < 0 {
-		return s.lightest(r) // all that were looked at are full, or have failed the request
+	if c.best < 0 { // all that were looked at are full, or have failed the request
+		e := s.lightest(r)
+		if e != nil {
+			c.send(e)
+		}
+		return e
 	}
 	e := s.endpoints[c.best]
 	c.commit(e)
@@ -79,13 +83,12 @@ type autoChoice struct {
 }
 
 func (c *autoChoice) offerAll() {
-	n := len(c.s.endpoints)
-	start := int(below(uint32(c.r.Rand>>32), uint64(n)))
-	for i := start; i < n; i++ {
-		c.offer(i)
-	}
-	for i := range start {
-		c.offer(i)
+	o := c.s.order(c.r.Rand)
+	for range c.s.prime {
+		if o.at < uint64(len(c.s.endpoints)) {
+			c.offer(int(o.at))
+		}
+		o.next()
 	}
 }
 
@@ -121,18 +124,27 @@ func (c *autoChoice) offer(i int) {
 	}
 }
 
-// commit notes that the request goes to e.
-func (c *autoChoice) commit(e *Endpoint) {
-	a, r, g := c.costs.a, c.r, &c.bestGuess
-	r.Owed = max(r.Tokens-int64(g.tokens), 0)
+// longestPrompt is how many tokens a prompt or an answer adds to what is learned at most, whatever a client or an endpoint claims.
+const longestPrompt = 1 << 21
+
+// send notes that the request goes to e.
+func (c *autoChoice) send(e *Endpoint) {
+	r, g := c.r, &c.bestGuess
+	r.Owed = max(r.promptTokens()-int64(g.tokens), 0)
 	r.bet = bet{kind: g.kind, asked: float32(g.asked), system: float32(c.cached.system), before: e.tokens.Load()}
-	e.learned.sent.add(float64(r.Owed), r.Now)
-	e.learned.inserted.Add(r.Owed)
+	e.learned.sent.add(float64(min(r.Owed, longestPrompt)), r.Now)
+	e.learned.inserted.Add(min(r.Owed, longestPrompt))
+	c.costs.a.index.noteAll(r, e)
+}
+
+// commit notes that the request goes to e, which has the least cost.
+func (c *autoChoice) commit(e *Endpoint) {
+	a, r := c.costs.a, c.r
+	c.send(e)
 	e.learned.cost.set(c.cost)
-	a.index.noteAll(r, e)
 	if c.costs.note {
 		any := c.s.endpoints[below(uint32(nextRandom(r.Rand)), uint64(len(c.s.endpoints)))]
-		a.pool.sample(any)
+		a.pool.sample(any, r.Now)
 		a.pool.risk.set(riskKept*a.pool.risk.at() + (1-riskKept)*c.costs.risk/c.costs.looked)
 	}
 }
@@ -155,7 +167,7 @@ func (a *auto) Done(e *Endpoint, r *Request, d Done) {
 		return
 	}
 	if d.Told {
-		e.learned.inserted.Add(d.OutputTokens)
+		e.learned.inserted.Add(min(max(d.OutputTokens, 0), longestPrompt))
 		a.pool.settle(&r.bet, d)
 	}
 	if d.Streamed && d.FirstToken > d.Started {
@@ -218,7 +230,10 @@ func (p *poolLearned) rateOf(e *Endpoint) float64 {
 }
 
 // peers is how many gateways share the pool, this one included, by how many of the requests at the endpoints are its own; 1 without polls.
-func (p *poolLearned) peers() float64 { return max(1, p.others.value(1, 5)) }
+func (p *poolLearned) peers() float64 { return min(max(1, p.others.value(1, 5)), mostPeers) }
+
+// mostPeers bounds how many peers a gateway may seem to have that has next to no requests of its own.
+const mostPeers = 32
 
 // riskKept is the part of poolLearned.risk that one note leaves.
 const riskKept = .5
@@ -226,18 +241,26 @@ const riskKept = .5
 // alone is how many peers a gateway may seem to have that has none.
 const alone = 1.3
 
+// staleAfter is the age in ns from which on what polls said is no sample any more.
+const staleAfter = 30e9
+
 // sample takes what polls say of an endpoint that was drawn at random.
-func (p *poolLearned) sample(e *Endpoint) {
+func (p *poolLearned) sample(e *Endpoint, now int64) {
 	s := e.Signals()
-	if s == nil || !s.Running.Known() {
+	if s == nil || !s.Running.Known() || s.Running.Age(now) > staleAfter {
 		return
 	}
-	p.others.add(s.Running.Value+s.Waiting.Value, float64(s.InFlight), .998)
+	p.others.add(polledRequests(s), float64(s.InFlight), .998)
 	p.meanRequests.add(foreignRequests(s), 1, .99)
 	p.meanTokens.add(e.learned.polled.other.at(), 1, .99)
 }
 
 // foreignRequests is how many requests of others an endpoint had when it was polled.
 func foreignRequests(s *Signals) float64 {
-	return max(0, s.Running.Value+s.Waiting.Value-float64(s.InFlight))
+	return max(0, polledRequests(s)-float64(s.InFlight))
 }
+
+// mostRequests is how many requests an endpoint is believed to have at most, whatever it says.
+const mostRequests = 1 << 20
+
+func polledRequests(s *Signals) float64 { return min(s.Running.Value+s.Waiting.Value, mostRequests) }

@@ -16,6 +16,7 @@ type expected struct {
 	r     *Request
 	peers float64
 
+	tokens  float64 // of the prompt
 	system  float64 // tokens that are cached everywhere
 	owner   int     // endpoint; -1 is none
 	matches [mostMatches]match
@@ -63,9 +64,13 @@ type bet struct {
 func (x *expected) find(a *auto, s *Snapshot, r *Request, peers float64) {
 	x.a, x.s, x.r, x.peers = a, s, r, peers
 	index := a.index
+	index.fetch(r)
 	x.owner = -1
+	tokens := r.promptTokens()
+	system := min(max(r.SystemTokens, 0), tokens)
+	x.tokens = float64(tokens)
 	if r.System != 0 && index.has(mix(r.System)) {
-		x.system = float64(min(r.SystemTokens, r.Tokens))
+		x.system = float64(system)
 	}
 	switch {
 	case r.KeyCount > 0:
@@ -86,7 +91,7 @@ func (x *expected) find(a *auto, s *Snapshot, r *Request, peers float64) {
 		}
 	}
 	for i := low - 1; i >= 0 && x.known < mostMatches; i-- {
-		x.addMatches(mix(r.Keys[i]), float64(min(r.SystemTokens+KeyTokens[i], r.Tokens)))
+		x.addMatches(mix(r.Keys[i]), float64(min(system+KeyTokens[i], tokens)))
 	}
 }
 
@@ -139,12 +144,12 @@ func (x *expected) guess(i int) guess {
 	if x.peers > alone {
 		found = max(found, pool.found.value(ownerLeast, ownerWeight))
 	}
-	return x.limited(float64(x.r.Tokens)-x.system, found, kind)
+	return x.limited(x.tokens-x.system, found, kind)
 }
 
 // limited makes a guess that leaves something to compute, as engines do.
 func (x *expected) limited(asked, found float64, kind guessKind) guess {
-	return guess{min(x.system+asked*found, .99*float64(x.r.Tokens)), asked, kind}
+	return guess{min(x.system+asked*found, .99*x.tokens), asked, kind}
 }
 
 const (

@@ -22,7 +22,7 @@ type autoCost struct {
 	tokens     float64 // of the prompt
 	ttft, tpot float64 // objectives in seconds
 	value      float64 // of an objective, in seconds
-	knee, end  float64 // where patience begins to end, and where it ends, in seconds
+	lost       float64 // the wait, in seconds, beyond which a request is taken for lost
 	ttftScale  float64 // 1/(ttft * ttftWidth), as dividing is slow
 	tpotScale  float64 // the same of tpot
 	idle       float64 // the chance to miss an objective by which an idle endpoint's cost comes to 0
@@ -37,11 +37,9 @@ const (
 	// objectiveValue is what a missed objective counts for, in times the TTFT objective. From 1 to 4 goodput hardly changes; the more, the
 	// longer those wait who are late already.
 	objectiveValue = 3
-	// A second of waiting counts for one up to patienceKnee times the TTFT objective, for latePatience up to patienceEnd times, a minute by
-	// default, and for lostPatience beyond: those who are late make room for those who are not, the more so where their clients will have
-	// given up.
-	patienceKnee, patienceEnd  = 3, 12
-	latePatience, lostPatience = .5, .05
+	// A second of waiting beyond lostAfter times the TTFT objective, a minute by default, counts for lostPatience only: most clients will have
+	// given up by then, so these requests make room for the others, where there are more than can be served.
+	lostAfter, lostPatience = 12, .05
 	// stallFactor is what a second in which a prompt holds up a request in flight counts for, in seconds: it is one of some ten that a
 	// generation takes.
 	stallFactor = .03
@@ -71,9 +69,9 @@ const (
 
 func (c *autoCost) setUp(a *auto, s *Snapshot, r *Request, peers float64) {
 	c.a, c.s, c.r, c.peers = a, s, r, peers
-	c.tokens = float64(min(max(r.Tokens, 0), mostTokens))
+	c.tokens = float64(r.promptTokens())
 	c.ttft, c.tpot = float64(a.objectives.TTFT)/1e9, float64(a.objectives.TPOT)/1e9
-	c.value, c.knee, c.end = objectiveValue*c.ttft, patienceKnee*c.ttft, patienceEnd*c.ttft
+	c.value, c.lost = objectiveValue*c.ttft, lostAfter*c.ttft
 	c.ttftScale, c.tpotScale = 1/(c.ttft*ttftWidth), 1/(c.tpot*tpotWidth)
 	c.idle = 1 - (1-soft(-1/ttftWidth))*(1-soft(-1/tpotWidth))
 	c.stress = min(max((a.pool.risk.at()-calmRisk)/(fullRisk-calmRisk), 0), 1)
@@ -84,9 +82,11 @@ func (c *autoCost) setUp(a *auto, s *Snapshot, r *Request, peers float64) {
 // of is the cost on e, endpoint i, where own tokens of the prompt have to be computed and n requests of this gateway are in flight.
 func (c *autoCost) of(e *Endpoint, i int, n int64, own float64) float64 {
 	rate := c.a.pool.rateOf(e)
+	slowdown := 1.0
 	if c.ramping {
-		rate *= c.s.slowdown(i, c.r.Now)
+		slowdown = c.slowdown(e, i, n)
 	}
+	rate *= slowdown
 	s := e.Signals()
 	harmed := float64(n) + c.stress*c.foreign(s)
 	work := own * rate
@@ -100,16 +100,25 @@ func (c *autoCost) of(e *Endpoint, i int, n int64, own float64) float64 {
 	late := soft(wait*c.ttftScale - 1/ttftWidth)
 	misses := 1 - (1-late)*(1-with) - c.idle + harmed*(with-without)
 
-	crowding := (stallFactor*work + batchCost) * float64(n) * c.peers
+	crowding := (stallFactor*work*float64(n) + batchCost*(float64(n+1)*slowdown-1)) * c.peers
 	return c.patience(wait) + crowding + c.value*misses
 }
 
+// slowdown is by how much a slow start raises e's costs. Of an endpoint with nothing in flight it does so only with a chance, as what others that
+// are idle cost is so little that it would never be picked.
+func (c *autoCost) slowdown(e *Endpoint, i int, n int64) float64 {
+	by := c.s.slowdown(i, c.r.Now)
+	if n == 0 && by > 1 && unit(mix(c.r.Rand^e.hash))*by < 1 {
+		return 1
+	}
+	return by
+}
+
 func (c *autoCost) patience(wait float64) float64 {
-	if wait <= c.knee {
+	if wait <= c.lost {
 		return wait
 	}
-	late := min(wait, c.end) - c.knee
-	return c.knee + late*latePatience + max(wait-c.end, 0)*lostPatience
+	return c.lost + (wait-c.lost)*lostPatience
 }
 
 // missTPOT is the chance that tokens come too slowly.
@@ -148,7 +157,7 @@ func (c *autoCost) roomWait(e *Endpoint, s *Signals) float64 {
 	}
 	room := s.Blocks.Value * s.BlockSize.Value
 	missing := float64(e.held.Load())*c.peers + c.tokens - roomLimit*room
-	if missing <= 0 || room <= 0 {
+	if missing <= 0 || room < 1 {
 		return 0
 	}
 	return roomWait * missing / room

@@ -76,7 +76,10 @@ func (c *crowd) worker(seed uint64, requests int) {
 			c.balancer.Answered(acquired)
 		}
 		now := c.clock.Add(1)
-		c.balancer.Release(e, acquired, Done{Started: r.Now, FirstByte: now, Now: now, Failed: seed%11 == 0})
+		c.balancer.Release(e, acquired, Done{
+			Started: r.Now, FirstByte: now, FirstToken: now, Now: now, Failed: seed%11 == 0, Busy: seed%13 == 0, Streamed: seed%2 == 0,
+			Told: seed%7 < 5, PromptTokens: acquired.Tokens, CachedTokens: int64(seed >> 40 % 1000), OutputTokens: int64(seed >> 50 % 500),
+		})
 	}
 }
 
@@ -101,6 +104,20 @@ func (c *crowd) wait(w *Waiter, granted chan *Endpoint, seed uint64) *Endpoint {
 		}
 	}
 	return <-granted
+}
+
+// signal lets endpoints say something of their load.
+func (c *crowd) signal(all []*Endpoint, times int) {
+	for i := range times {
+		random, at := nextRandom(uint64(i)), c.clock.Load()
+		s := &Signals{
+			Running: Reading{float64(random % 20), at}, Blocks: Reading{float64(random >> 16 % 3000), at}, BlockSize: Reading{16, at},
+			PrefixQueries: Reading{float64(random >> 32 % 9000), at}, PrefixHits: Reading{100, at},
+		}
+		s.InFlight = all[i%len(all)].InFlight()
+		all[i%len(all)].SetSignals(s)
+		runtime.Gosched()
+	}
 }
 
 // churn replaces the snapshot by random subsets, sometimes by none, and in the end by all endpoints.
@@ -155,6 +172,7 @@ func conserve(t *testing.T, p Policy, churning bool) {
 			runtime.Gosched()
 		}
 	})
+	wait.Go(func() { c.signal(all, requests) })
 	if churning {
 		wait.Go(func() { c.churn(all, requests) })
 	}

@@ -2,6 +2,8 @@ package balancer
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -29,6 +31,7 @@ type model struct {
 	queue    []*Waiter
 	size     int
 	expiring bool
+	auto     Policy
 	trace    []string
 }
 
@@ -49,7 +52,10 @@ func (m *model) acquired(e *Endpoint, r *Request) {
 		m.failf("%s was acquired, which has no room", e.Name)
 	}
 	m.counts[e]++
-	tokens := max(r.Tokens, 0)
+	if r.Owed > max(r.Tokens, 0) {
+		m.failf("a prompt of %d tokens owes %d", r.Tokens, r.Owed)
+	}
+	tokens := min(max(r.Owed, 0), mostTokens)
 	m.tokens[e] += tokens
 	m.held = append(m.held, acquisition{e, r, tokens})
 }
@@ -75,6 +81,14 @@ func (m *model) request() *Request {
 	m.random = nextRandom(m.random)
 	r := &Request{Rand: m.random, Now: m.now, Tokens: int64(m.random>>32%20000) - 1000, KeyCount: int(m.random >> 16 % (PrefixKeys + 1))}
 	r.Keys[0], r.Keys[PrefixKeys-1] = m.random>>50%2, m.random>>50%8
+	switch m.random >> 54 % 8 {
+	case 0:
+		r.Tokens = [...]int64{math.MinInt64, math.MaxInt64, mostTokens + 1, 1}[m.random>>58%4]
+	case 1:
+		r.System, r.SystemTokens = 5, [...]int64{math.MinInt64, math.MaxInt64, -1, 3000}[m.random>>58%4]
+	case 2:
+		r.Adapter = AdapterHash([]byte("a"))
+	}
 	return r
 }
 
@@ -116,7 +130,50 @@ func (m *model) release(which byte) {
 	m.held = slices.Delete(m.held, i, i+1)
 	m.counts[a.e]--
 	m.tokens[a.e] -= a.tokens
-	m.balancer.Release(a.e, a.r, Done{Started: m.now - 10, FirstByte: m.now - int64(which%10), Now: m.now, Failed: which%5 == 0})
+	d := Done{Started: m.now - 10, FirstByte: m.now - int64(which%10), Now: m.now, Failed: which%5 == 0}
+	if which%3 == 0 {
+		d = m.anyDone()
+	}
+	m.balancer.Release(a.e, a.r, d)
+}
+
+// any returns one of the values.
+func (m *model) any(values ...int64) int64 {
+	m.random = nextRandom(m.random)
+	return values[m.random>>32%uint64(len(values))]
+}
+
+// anyDone is an outcome that may make no sense.
+func (m *model) anyDone() Done {
+	at := func() int64 { return m.any(0, m.now, m.now-1, m.now-4e9, m.now+1e18, -1e18, 1) }
+	tokens := func() int64 { return m.any(0, 1, 300, 1<<48, -5, math.MaxInt64) }
+	return Done{
+		Now: at(), Started: at(), FirstByte: at(), FirstToken: at(), Failed: m.any(0, 0, 0, 1) == 1, Busy: m.any(0, 0, 0, 1) == 1,
+		Told: m.any(0, 1) == 1, PromptTokens: tokens(), CachedTokens: tokens(), OutputTokens: tokens(), Streamed: m.any(0, 1) == 1,
+	}
+}
+
+// signal makes an endpoint say something of its load, sense or not.
+func (m *model) signal(which byte) {
+	e := m.all[int(which)%len(m.all)]
+	reading := func() Reading {
+		m.random = nextRandom(m.random)
+		values := [...]float64{0, 1e-300, .5, 1, 16, 300, 1e9, 1e39, math.MaxFloat64}
+		return Reading{values[m.random>>32%uint64(len(values))], m.any(0, m.now, m.now, m.now-1e9, m.now+1e18, -5)}
+	}
+	s := &Signals{
+		Waiting: reading(), Running: reading(), PrefixHits: reading(), PrefixQueries: reading(), BlockSize: reading(), Blocks: reading(),
+		InFlight: m.any(0, 0, 1, 5, 1<<62),
+	}
+	switch m.any(0, 1, 2, 3) {
+	case 0:
+		s.Adapters = NewAdapters([]string{"a", "b"}, nil, int(m.any(0, 2)), m.now)
+	case 1:
+		s.Adapters = NewAdapters(nil, nil, -1, 0)
+	case 2:
+		s = nil
+	}
+	e.SetSignals(s)
 }
 
 func (m *model) answer(which byte) {
@@ -208,10 +265,25 @@ func (m *model) check() {
 		if got := e.PromptTokens(); got != m.tokens[e] {
 			m.failf("%s has %d prompt tokens outstanding, want %d", e.Name, got, m.tokens[e])
 		}
+		if cost := e.LastCost(); math.IsNaN(cost) || math.IsInf(cost, 0) {
+			m.failf("the cost of %s is %v", e.Name, cost)
+		}
 	}
 	if len(m.queue) > 0 && m.anyRoom() {
 		m.failf("%d wait beside free room", len(m.queue))
 	}
+}
+
+// setAuto makes auto the policy, the same one each time, which has learned what it was told.
+func (m *model) setAuto() {
+	if m.auto == nil {
+		m.auto = mustPolicy(m.t, "auto")
+	}
+	m.balancer.SetPolicy(m.auto)
+}
+
+func newModel(t *testing.T) *model {
+	return &model{t: t, balancer: New(leastOutstanding{}), all: pool(6), counts: make(map[*Endpoint]int64), tokens: make(map[*Endpoint]int64)}
 }
 
 func (m *model) do(op, arg byte) {
@@ -230,6 +302,9 @@ func (m *model) do(op, arg byte) {
 		{"queue", func(n byte) { m.size = int(n % 8); m.balancer.SetQueue(m.size) }},
 		{"policy", func(n byte) { m.balancer.SetPolicy(mustPolicy(m.t, PolicyNames()[int(n)%len(policies)])) }},
 		{"answer", m.answer},
+		{"signal", m.signal},
+		{"auto", func(byte) { m.setAuto() }},
+		{"age", func(later byte) { m.now += int64(later) << (later % 56) & math.MaxInt32 << 24 }},
 	}
 	o := ops[int(op)%len(ops)]
 	m.trace = append(m.trace, fmt.Sprintf("%s %d", o.name, arg))
@@ -243,11 +318,32 @@ func FuzzBalancer(f *testing.F) {
 	f.Add([]byte{8, 3, 7, 0x41, 0, 0, 3, 7, 3, 5, 3, 3, 3, 1, 6, 6, 7, 0x42, 2, 0, 2, 0})
 	f.Add([]byte{7, 0xbf, 9, 4, 0, 2, 0, 6, 0, 10, 0, 14, 8, 1, 3, 0, 7, 0x30, 2, 5, 2, 0, 6, 255})
 	f.Add([]byte{8, 3, 7, 0x83, 9, 1, 0, 0, 0, 0, 10, 0, 0, 0, 10, 1, 10, 1, 2, 0, 9, 4, 2, 0, 3, 0, 7, 0x01, 10, 2, 2, 0, 2, 0})
+	f.Add([]byte{7, 0x3f, 12, 0, 11, 0, 11, 1, 11, 2, 0, 0, 0, 1, 0, 2, 0, 3, 2, 0, 2, 3, 2, 6, 11, 3, 11, 4, 11, 5, 13, 40, 0, 0, 0, 0, 2, 0, 2, 0})
+	f.Add([]byte{7, 0x3f, 12, 0, 11, 0, 0, 0, 2, 0, 11, 1, 0, 0, 2, 0, 11, 2, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 13, 9, 0, 0, 10, 0, 2, 0})
 	f.Fuzz(func(t *testing.T, ops []byte) {
-		all := pool(6)
-		m := &model{t: t, balancer: New(leastOutstanding{}), all: all, counts: make(map[*Endpoint]int64), tokens: make(map[*Endpoint]int64)}
+		m := newModel(t)
 		for ; len(ops) >= 2 && len(m.trace) < 200; ops = ops[2:] {
 			m.do(ops[0], ops[1])
 		}
 	})
+}
+
+// What fuzzing does, with auto and random numbers: signals and outcomes that make no sense must not lead it astray.
+func TestAutoWithAbsurdSignals(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 60 {
+		m := newModel(t)
+		m.setSnapshot(0x3f)
+		m.setAuto()
+		for range 400 {
+			switch op := byte(random.Uint32()); op % 14 {
+			case 9: // stay with auto
+			case 5, 6:
+				m.do(11, byte(random.Uint32()))
+			default:
+				m.do(op%14, byte(random.Uint32()))
+			}
+			m.trace = m.trace[max(0, len(m.trace)-20):]
+		}
+	}
 }

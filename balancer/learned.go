@@ -65,9 +65,16 @@ func (d *decaying) add(amount float64, now int64) {
 	}
 }
 
+// skew is by how many ticks a time may be before the last that a sum was given, as of requests that came at the same time: 18 minutes. What is
+// earlier is not, but so much later that ticks have come round, which they do in 52 days.
+const skew = 1 << 20
+
 func decayed(word uint64, now int64) float64 {
-	ticks := int32(uint32(now>>20) - uint32(word))
-	return high(word) * decay(float64(max(ticks, 0))*((1<<20)/(busySeconds*1e9)))
+	ticks := uint32(now>>20) - uint32(word)
+	if ticks > math.MaxUint32-skew {
+		ticks = 0
+	}
+	return high(word) * decay(float64(ticks)*((1<<20)/(busySeconds*1e9)))
 }
 
 // decay is about e^-x for x of 0 and more: (1 + x/8)^-8, which is quicker.
@@ -92,7 +99,7 @@ func (q *ratio) add(above, below, keep float64) {
 	for {
 		old := q.word.Load()
 		a, b := high(old)*keep+above, float64(math.Float32frombits(uint32(old)))*keep+below
-		if q.word.CompareAndSwap(old, pack(a, math.Float32bits(float32(b)))) {
+		if q.word.CompareAndSwap(old, pack(a, math.Float32bits(finite32(b)))) {
 			return
 		}
 	}
@@ -110,6 +117,9 @@ func (q *quantile) value(prior float64) float64 {
 	return prior
 }
 
+// What a quantile may be: samples of 0 would lead it to where it could not come back from.
+const leastQuantile, mostQuantile = 1e-9, 1e6
+
 // add counts a sample; prior is where it starts, which the first sample only moves.
 func (q *quantile) add(sample, prior, which float64) {
 	for {
@@ -120,10 +130,11 @@ func (q *quantile) add(sample, prior, which float64) {
 		}
 		step := max(.02, 1/(.3*float64(n)+3))
 		if sample > v {
-			v *= 1 + step*which
+			v = min(v*(1+step*which), sample)
 		} else {
-			v /= 1 + step*(1-which)
+			v = max(v/(1+step*(1-which)), sample)
 		}
+		v = min(max(v, leastQuantile), mostQuantile)
 		if q.word.CompareAndSwap(old, pack(v, min(n, 1<<30)+1)) {
 			return
 		}
@@ -131,7 +142,10 @@ func (q *quantile) add(sample, prior, which float64) {
 }
 
 func pack(upper float64, lower uint32) uint64 {
-	return uint64(math.Float32bits(float32(upper)))<<32 | uint64(lower)
+	return uint64(math.Float32bits(finite32(upper)))<<32 | uint64(lower)
 }
+
+// finite32 is x as a float32 that is finite, so that no sum of it is without an end.
+func finite32(x float64) float32 { return float32(min(x, math.MaxFloat32)) }
 
 func high(word uint64) float64 { return float64(math.Float32frombits(uint32(word >> 32))) }

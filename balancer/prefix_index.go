@@ -43,6 +43,14 @@ func tag(key uint64) uint64 { return key & (1<<tagBits - 1) << (ownerBits + cloc
 
 func isTag(entry, tag uint64) bool { return entry>>(ownerBits+clockBits) == tag>>(ownerBits+clockBits) }
 
+// fetch loads the buckets of all of a request's keys into the processor's cache. The loads do not wait for each other, as those of a search do.
+func (x *prefixIndex) fetch(r *Request) (loaded uint64) {
+	for i := range min(max(r.KeyCount, 0), PrefixKeys) {
+		loaded |= x.bucket(mix(r.Keys[i]))[0].Load()
+	}
+	return loaded
+}
+
 // has reports whether a prompt with that key was sent anywhere.
 func (x *prefixIndex) has(key uint64) bool {
 	b, t := x.bucket(key), tag(key)
@@ -54,23 +62,18 @@ func (x *prefixIndex) has(key uint64) bool {
 	return false
 }
 
-// note remembers that a prompt with that key was sent to e. Where the bucket is full, what has been there the longest by its endpoint's clock
-// goes; of that of endpoints that are gone nobody knows, so it goes in its turn.
+// note remembers that a prompt with that key was sent to e. Where the bucket is full, any entry goes: to look for the oldest, each by the clock
+// of its own endpoint, takes longer than all else that a pick does.
 func (x *prefixIndex) note(key uint64, e *Endpoint) {
 	b := x.bucket(key)
 	entry := tag(key) | e.owner()<<clockBits | e.clock()
-	victim, oldest := 0, uint64(0)
 	for i := range b {
-		old := b[i].Load()
-		if old == 0 || (old^entry)>>clockBits == 0 {
-			victim = i
-			break
-		}
-		if age := (entry - old) & clockMask; age >= oldest {
-			victim, oldest = i, age
+		if old := b[i].Load(); old == 0 || (old^entry)>>clockBits == 0 {
+			b[i].Store(entry)
+			return
 		}
 	}
-	b[victim].Store(entry)
+	b[mix(entry)%indexWays].Store(entry)
 }
 
 // noteAll remembers where a request goes by all of its keys.

@@ -49,6 +49,9 @@ var KeyTokens = [PrefixKeys]int64{
 // mostTokens is what a prompt counts at most, so that no estimate can make a sum overflow; no model reads a millionth of it.
 const mostTokens = 1 << 40
 
+// promptTokens is Tokens without what is senseless.
+func (r *Request) promptTokens() int64 { return min(max(r.Tokens, 0), mostTokens) }
+
 // charge counts r's prompt tokens on e: those that are owed until settle, all of them until release.
 func (r *Request) charge(e *Endpoint) {
 	if r.chargedTo != nil {

@@ -98,6 +98,9 @@ func (s *Snapshot) readRamps() {
 		}
 		if s.ramps == nil {
 			s.ramps = make([]ramp, len(s.endpoints))
+			for k := range s.ramps {
+				s.ramps[k].end = math.MinInt64
+			}
 		}
 		start := e.startedAt.Load()
 		s.ramps[i] = ramp{start, start + length}
@@ -194,7 +197,7 @@ func (s *Snapshot) makePlaces() {
 // place returns the index of the endpoint whose owner() it is; -1 if there is none. Of two that have the same, it finds the first.
 func (s *Snapshot) place(owner uint64) int {
 	for at := int(owner) & (len(s.places) - 1); s.places[at] >= 0; at = (at + 1) & (len(s.places) - 1) {
-		if i := int(s.places[at]); s.endpoints[i].owner() == owner {
+		if i := int(s.places[at]); s.hashes[i]>>(64-ownerBits) == owner {
 			return i
 		}
 	}
