@@ -218,10 +218,11 @@ type poolLearned struct {
 
 	prefill, decode quantile // as with endpoints
 
-	risk         number // chance that an endpoint misses the TPOT objective, by what picks looked at of late
-	others       ratio  // requests that endpoints have, over those that this gateway has there
-	meanRequests ratio  // other gateways' requests at an endpoint
-	meanTokens   ratio  // other gateways' prompt tokens a second at an endpoint
+	risk         number  // chance that an endpoint misses the TPOT objective, by what picks looked at of late
+	adapters     hashSet // names of LoRA adapters, as models' names alone do not tell which they are
+	others       ratio   // requests that endpoints have, over those that this gateway has there
+	meanRequests ratio   // other gateways' requests at an endpoint
+	meanTokens   ratio   // other gateways' prompt tokens a second at an endpoint
 }
 
 // rateOf is how long e computes a prompt's token, in seconds.
@@ -247,6 +248,11 @@ const staleAfter = 30e9
 // sample takes what polls say of an endpoint that was drawn at random.
 func (p *poolLearned) sample(e *Endpoint, now int64) {
 	s := e.Signals()
+	if s != nil && s.Adapters != nil {
+		for _, hash := range s.Adapters.hashes {
+			p.adapters.add(hash)
+		}
+	}
 	if s == nil || !s.Running.Known() || s.Running.Age(now) > staleAfter {
 		return
 	}

@@ -25,6 +25,7 @@ type autoCost struct {
 	lost       float64 // the wait, in seconds, beyond which a request is taken for lost
 	ttftScale  float64 // 1/(ttft * ttftWidth), as dividing is slow
 	tpotScale  float64 // the same of tpot
+	adapter    uint64  // that the request wants; 0 if it wants none
 	idle       float64 // the chance to miss an objective by which an idle endpoint's cost comes to 0
 	stress     float64 // 0 where the pool is far from missing its TPOT objective, 1 where it misses it
 	risk       float64 // sum of the chances to miss it, over the endpoints that were looked at
@@ -75,6 +76,9 @@ func (c *autoCost) setUp(a *auto, s *Snapshot, r *Request, peers float64) {
 	c.ttftScale, c.tpotScale = 1/(c.ttft*ttftWidth), 1/(c.tpot*tpotWidth)
 	c.idle = 1 - (1-soft(-1/ttftWidth))*(1-soft(-1/tpotWidth))
 	c.stress = min(max((a.pool.risk.at()-calmRisk)/(fullRisk-calmRisk), 0), 1)
+	if a.pool.adapters.has(r.Adapter) {
+		c.adapter = r.Adapter
+	}
 	c.ramping = s.ramping(r.Now)
 	c.note = r.Rand%noteEvery == 0
 }
@@ -165,13 +169,10 @@ func (c *autoCost) roomWait(e *Endpoint, s *Signals) float64 {
 
 // adapterWait is how long the request waits for its LoRA adapter to be loaded.
 func (c *autoCost) adapterWait(s *Signals) float64 {
-	if c.r.Adapter == 0 || s == nil || s.Adapters == nil {
+	if c.adapter == 0 || s == nil || s.Adapters == nil || s.Adapters.Max == 0 || s.Adapters.has(c.adapter) {
 		return 0
 	}
-	switch a := s.Adapters; {
-	case a.has(c.r.Adapter):
-		return 0
-	case a.Max > 0 && len(a.Running) >= a.Max:
+	if len(s.Adapters.Running) >= s.Adapters.Max {
 		return 2 * adapterLoad // another one has to go first
 	}
 	return adapterLoad

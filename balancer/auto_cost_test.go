@@ -301,11 +301,14 @@ func TestAutoGoesWhereTheAdapterIs(t *testing.T) {
 		{"about to be", "a", [2]*Signals{names(2, "b"), {Adapters: NewAdapters(nil, []string{"a"}, 2, 1e9)}}, 3000, 1},
 		{"loaded, but busy", "a", [2]*Signals{names(2, "b"), names(2, "a")}, 12_000, 0},
 		{"another would have to go", "a", [2]*Signals{names(1, "b"), names(1, "a")}, 12_000, 1},
+		{"a model that is no adapter", "base", [2]*Signals{names(2, "b"), names(2, "a")}, 3000, 0},
+		{"no adapters are served", "a", [2]*Signals{names(0), names(0, "a")}, 3000, 0},
 		{"nobody knows", "a", [2]*Signals{nil, {}}, 3000, 0},
 	} {
 		a, b, eps := newAutoPool(2)
 		for i, e := range eps {
 			e.SetSignals(test.signals[i])
+			a.pool.sample(e, 1e9)
 		}
 		eps[1].tokens.Store(test.owed)
 		r := plain(1, 300, 1e9)

@@ -49,6 +49,20 @@ type number struct{ bits atomic.Uint64 }
 func (n *number) at() float64   { return math.Float64frombits(n.bits.Load()) }
 func (n *number) set(v float64) { n.bits.Store(math.Float64bits(v)) }
 
+// hashSet is a set of hashes that forgets: a later one may take an earlier one's place.
+type hashSet struct{ places [256]atomic.Uint64 }
+
+func (h *hashSet) add(hash uint64) {
+	if p := &h.places[hash%uint64(len(h.places))]; p.Load() != hash {
+		p.Store(hash)
+	}
+}
+
+// has reports whether hash is known to be in the set; 0 never is.
+func (h *hashSet) has(hash uint64) bool {
+	return hash != 0 && h.places[hash%uint64(len(h.places))].Load() == hash
+}
+
 // decaying is a sum that loses a share of itself with time, 1/e in busySeconds: a float32 above 32 bits of time in ticks of 2^20 ns.
 // 0 is nothing yet.
 type decaying struct{ word atomic.Uint64 }
