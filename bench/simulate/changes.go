@@ -27,15 +27,15 @@ const (
 	Drain ChangeKind = "drain"
 	// Add starts replicas of the fleet's first group.
 	Add ChangeKind = "add"
-	// Roll replaces all replicas that are there by new ones, some at a time: a rolling update.
+	// Roll replaces all replicas that are ready by new ones, some at a time: a rolling update.
 	Roll ChangeKind = "roll"
 )
 
 func (o *Options) validateChanges(replicas int) error {
 	for _, c := range o.Changes {
 		switch {
-		case c.At < 0:
-			return fmt.Errorf("cannot let a change happen at %v: want a time from 0 on", c.At)
+		case c.At < 0 || c.At > longest:
+			return fmt.Errorf("cannot let a change happen at %v: want 0 to %v", c.At, longest)
 		case c.Kind == Kill || c.Kind == Drain:
 			if c.Replica < 0 || c.Replica >= replicas {
 				return fmt.Errorf("cannot %s replica %d: the fleet has replicas 0 to %d", c.Kind, c.Replica, replicas-1)
@@ -72,7 +72,8 @@ func (w *world) change(c Change) {
 	}
 }
 
-// roll replaces the replicas that are ready now, count at a time. The next one begins to drain when a new one is ready.
+// roll replaces the replicas that are ready now. As there are no GPUs to spare, each drains before its successor starts, and it waits to drain
+// while count others of the fleet are not ready.
 func (w *world) roll(count int) {
 	var old []*replica
 	for _, r := range w.replicas {
@@ -80,10 +81,9 @@ func (w *world) roll(count int) {
 			old = append(old, r)
 		}
 	}
-	total := len(old)
 	var advance func(w *world)
 	advance = func(w *world) {
-		for len(old) > 0 && w.ready() > total-count {
+		for len(old) > 0 && w.ready() > w.size()-count {
 			w.drain(old[0], true)
 			old = old[1:]
 		}
@@ -99,6 +99,17 @@ func (w *world) ready() int {
 	n := 0
 	for _, r := range w.replicas {
 		if r.state == replicaReady {
+			n++
+		}
+	}
+	return n
+}
+
+// size is how many replicas are ready or will be, those included that are about to be replaced.
+func (w *world) size() int {
+	n := 0
+	for _, r := range w.replicas {
+		if r.state == replicaReady || r.state == replicaStarting || r.state == replicaDraining && r.successor {
 			n++
 		}
 	}

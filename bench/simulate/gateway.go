@@ -1,9 +1,6 @@
 package simulate
 
-import (
-	"github.com/penstock/penstock/balancer"
-	"github.com/penstock/penstock/bench/trace"
-)
+import "github.com/penstock/penstock/balancer"
 
 // maxAttempts is how often a request is sent at most where nobody was listening, as with the gateway's default of two retries.
 const maxAttempts = 3
@@ -11,43 +8,32 @@ const maxAttempts = 3
 // gateway is one replica of the gateway: a balancer, and endpoints of its own.
 type gateway struct {
 	w         *world
-	number    int
 	balancer  *balancer.Balancer
-	policy    balancer.Policy
-	arriving  arriving // the policy, if it wants to know; else nil
 	endpoints map[*replica]*balancer.Endpoint
 	expiry    int64 // when the queue will be looked at; 0 if that is not planned
 }
 
-// arriving is a policy that looks at the trace's request itself before it picks, as rivals do that know more of a prompt than its keys.
-type arriving interface {
-	Arriving(q *trace.Request, now int64)
-}
-
 // flight is a request on its way through a gateway.
 type flight struct {
-	waiter     balancer.Waiter
-	gateway    *gateway
-	replica    *replica
-	endpoint   *balancer.Endpoint
-	index      int
-	generation uint32 // tells what is underway of an earlier attempt, and of an earlier request, from this one's
-	attempts   int
-	sent       int64
-	first      int64
-	cached     int64
-	tried      [maxAttempts]*balancer.Endpoint
-	nextFree   *flight
+	waiter   balancer.Waiter
+	gateway  *gateway
+	replica  *replica
+	endpoint *balancer.Endpoint
+	index    int
+	attempts int
+	sent     int64
+	first    int64
+	cached   int64
+	tried    [maxAttempts]*balancer.Endpoint
+	nextFree *flight
 }
 
-func newGateway(w *world, number int) (*gateway, error) {
-	g := &gateway{w: w, number: number, endpoints: make(map[*replica]*balancer.Endpoint)}
+func newGateway(w *world) (*gateway, error) {
+	g := &gateway{w: w, endpoints: make(map[*replica]*balancer.Endpoint)}
 	policy, err := w.policy(g)
 	if err != nil {
 		return nil, err
 	}
-	g.policy = policy
-	g.arriving, _ = policy.(arriving)
 	g.balancer = balancer.New(policy)
 	g.balancer.SetQueue(w.o.QueueSize)
 	return g, nil
@@ -57,6 +43,7 @@ func (w *world) takeFlight() *flight {
 	f := w.freeFlight
 	if f == nil {
 		f = new(flight)
+		w.flightOf[&f.waiter.Request] = f
 		f.waiter.Notify = func(_ *balancer.Waiter, e *balancer.Endpoint) { f.gateway.granted(f, e) }
 		return f
 	}
@@ -66,7 +53,6 @@ func (w *world) takeFlight() *flight {
 }
 
 func (w *world) dropFlight(f *flight) {
-	f.generation++
 	f.replica, f.endpoint = nil, nil
 	f.nextFree = w.freeFlight
 	w.freeFlight = f
@@ -86,15 +72,12 @@ func (g *gateway) accept(index int) {
 func (g *gateway) admit(f *flight) {
 	w, r := g.w, &f.waiter.Request
 	r.Now, r.Rand = w.now, w.random.Uint64()
-	if g.arriving != nil {
-		g.arriving.Arriving(&w.o.Trace.Requests[f.index], w.now)
-	}
 	e, result := g.balancer.Acquire(r)
 	if result == balancer.Acquired {
 		g.send(f, e)
 		return
 	}
-	f.waiter.Deadline = w.now + int64(w.o.QueueTimeout)
+	f.waiter.Deadline = max(w.now+int64(w.o.QueueTimeout), 1) // 0 would be never
 	if !g.balancer.Enqueue(&f.waiter) {
 		g.end(f, QueueFull)
 		return
@@ -146,7 +129,8 @@ func (g *gateway) finished(f *flight) {
 	o := &g.w.outcomes[f.index]
 	o.CachedTokens = int32(f.cached)
 	g.release(f, balancer.Done{
-		FirstByte: f.first, FirstToken: f.first, Streamed: true,
+		FirstByte:  f.sent + 2*int64(g.w.o.Network), // of the head, which model servers send of a stream before they begin
+		FirstToken: f.first, Streamed: true,
 		Told: true, PromptTokens: int64(q.PromptTokens), CachedTokens: f.cached, OutputTokens: int64(q.OutputTokens),
 	})
 	g.end(f, Completed)
@@ -185,11 +169,13 @@ func (g *gateway) end(f *flight, how Ending) {
 	g.w.dropFlight(f)
 }
 
-// publish tells every gateway which replicas may be picked. joined says that some may be new to a running fleet.
-func (w *world) publish(joined bool) {
+// publish tells every gateway which replicas may be picked. Those that are new start slowly, unless there are no others: these would only
+// hold all back alike.
+func (w *world) publish() {
 	w.peak = max(w.peak, w.ready())
 	for _, g := range w.gateways {
-		ready := make([]*balancer.Endpoint, 0, len(w.replicas))
+		before := g.balancer.Snapshot()
+		ready := make([]*balancer.Endpoint, 0, before.Len()+1)
 		for _, r := range w.replicas {
 			if r.state != replicaReady && !(r.state == replicaDead && r.unnoticed) {
 				continue
@@ -198,7 +184,7 @@ func (w *world) publish(joined bool) {
 			if e == nil {
 				e = balancer.NewEndpoint(r.name, r)
 				g.endpoints[r] = e
-				if joined && w.o.SlowStart > 0 {
+				if before.Len() > 0 && w.o.SlowStart > 0 {
 					e.SetStartedAt(w.now, int64(w.o.SlowStart))
 				}
 				g.poll(r, e)

@@ -72,10 +72,11 @@ func Default() Options {
 	}
 }
 
-// maxReplicas bounds a fleet, and maxGateways the gateways.
+// maxReplicas bounds a fleet, maxGateways the gateways, and longest every time that is given, so that sums of them do not overflow.
 const (
 	maxReplicas = 100_000
 	maxGateways = 1_000
+	longest     = 365 * 24 * time.Hour
 )
 
 // Validate says what of o makes no sense.
@@ -85,6 +86,9 @@ func (o *Options) Validate() error {
 	}
 	if err := o.Trace.Validate(); err != nil {
 		return fmt.Errorf("cannot simulate: %w", err)
+	}
+	if d := o.Trace.Duration(); d > longest {
+		return fmt.Errorf("cannot simulate a trace of %v: want at most %v", d, longest)
 	}
 	replicas := 0
 	for i := range o.Fleet {
@@ -123,8 +127,8 @@ func (o *Options) Validate() error {
 		{"poll interval", o.PollInterval}, {"network time", o.Network}, {"queue timeout", o.QueueTimeout}, {"slow start", o.SlowStart},
 		{"TTFT objective", o.Objectives.TTFT}, {"TPOT objective", o.Objectives.TPOT}, {"detection time", o.Detection}, {"start time", o.StartTime},
 	} {
-		if d.value < 0 {
-			return fmt.Errorf("cannot simulate with a %s of %v: it must not be negative", d.what, d.value)
+		if d.value < 0 || d.value > longest {
+			return fmt.Errorf("cannot simulate with a %s of %v: want 0 to %v", d.what, d.value, longest)
 		}
 	}
 	if o.PollInterval > 0 && o.PollInterval < time.Millisecond {
@@ -133,15 +137,12 @@ func (o *Options) Validate() error {
 	if err := o.validateChanges(replicas); err != nil {
 		return err
 	}
-	return o.Autoscale.validate()
+	return o.Autoscale.validate(o.Policy)
 }
 
 // engineConfig is how a group's engines run: their prefix caches go by the trace's blocks.
 func (o *Options) engineConfig(g *Group) engine.Config {
 	c := g.Engine
-	c.EveryToken = false
-	if o.Trace.BlockTokens > 0 {
-		c.BlockTokens = o.Trace.BlockTokens
-	}
+	c.EveryToken, c.BlockTokens = false, o.Trace.BlockTokens
 	return c
 }

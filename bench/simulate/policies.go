@@ -24,6 +24,9 @@ func PolicyNames() []string {
 	return names
 }
 
+// readsPrompts reports whether gateways with that policy look at prompts.
+func readsPrompts(name string) bool { return balancer.ReadsPrompts(name) || rivals[name] != nil }
+
 func lookupPolicy(name string) (policyMaker, error) {
 	if maker, ok := rivals[name]; ok {
 		return maker, nil

@@ -2,24 +2,31 @@ package simulate
 
 import (
 	"math"
-	"math/rand/v2"
 
 	"github.com/penstock/penstock/balancer"
 	"github.com/penstock/penstock/bench/trace"
 )
 
-// describe fills in what a gateway would read of a request's prompt (gateway/openai.PromptScan): an estimate of its tokens, and keys of its
-// beginning. Where the trace's blocks are larger than the keys' steps, a key stands for the block that it ends in.
+// describe fills in what a gateway with the default settings tells the policy of a request: its session to the policy that goes by sessions, and
+// its prompt to those that look at prompts.
 func (w *world) describe(r *balancer.Request, index int) {
 	q := &w.o.Trace.Requests[index]
-	random := rand.New(rand.NewPCG(w.o.Seed, uint64(index)))
-	scale := math.Exp(random.NormFloat64() * w.o.EstimateError)
-	r.Tokens = max(1, int64(float64(q.PromptTokens)*scale))
-	if q.SystemTokens > 0 {
-		r.System, r.SystemTokens = systemKey(q, w.blockTokens), int64(float64(q.SystemTokens)*scale)
-	}
-	if q.Session != 0 {
+	if q.Session != 0 && w.o.Policy == "session" {
 		r.Session, r.SessionSet = q.Session, true
+	}
+	if w.readsPrompt {
+		w.describePrompt(r, q, index)
+	}
+}
+
+// describePrompt fills in what a gateway would read of a prompt (gateway/openai.PromptScan): an estimate of its tokens, and keys of its
+// beginning. Where the trace's blocks are larger than the keys' steps, a key stands for the block that it ends in.
+func (w *world) describePrompt(r *balancer.Request, q *trace.Request, index int) {
+	w.estimate.Seed(w.o.Seed, uint64(index))
+	scale := math.Exp(w.estimates.NormFloat64() * w.o.EstimateError)
+	r.Tokens = max(1, int64(float64(q.PromptTokens)*scale))
+	if n := min(q.SystemTokens/w.blockTokens, len(q.Blocks)); n > 0 { // else nothing of it is in caches
+		r.System, r.SystemTokens = mix(q.Blocks[n-1]), int64(float64(q.SystemTokens)*scale)
 	}
 	for i, at := range balancer.KeyTokens {
 		end := q.SystemTokens + int(at)
@@ -35,13 +42,6 @@ func (w *world) describe(r *balancer.Request, index int) {
 		r.Keys[i] = mix(key + uint64(i))
 		r.KeyCount = i + 1
 	}
-}
-
-func systemKey(q *trace.Request, blockTokens int) uint64 {
-	if n := min(q.SystemTokens/blockTokens, len(q.Blocks)); n > 0 {
-		return mix(q.Blocks[n-1])
-	}
-	return 1
 }
 
 // mix spreads every bit of x over the result (the finalizer of SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number

@@ -4,10 +4,9 @@ import "github.com/penstock/penstock/bench/engine"
 
 // message is something underway between a gateway and a replica. All take equally long, so they arrive in the order in which they left.
 type message struct {
-	at         int64
-	flight     *flight
-	generation uint32
-	kind       messageKind
+	at     int64
+	flight *flight
+	kind   messageKind
 }
 
 type messageKind uint8
@@ -35,7 +34,6 @@ func (q *fifo) earliest() int64 {
 }
 
 func (q *fifo) push(m message) {
-	m.generation = m.flight.generation
 	if q.size == len(q.ring) {
 		grown := make([]message, max(64, 2*len(q.ring)))
 		n := copy(grown, q.ring[q.head:])

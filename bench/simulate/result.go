@@ -115,7 +115,11 @@ type tally struct {
 }
 
 func (w *world) tally(res *Result) *tally {
-	t := &tally{requests: make([]float64, len(w.replicas)), tokens: make([]float64, len(w.replicas))}
+	n := len(w.outcomes)
+	t := &tally{
+		ttft: make([]float64, 0, n), tpot: make([]float64, 0, n), latency: make([]float64, 0, n),
+		requests: make([]float64, len(w.replicas)), tokens: make([]float64, len(w.replicas)),
+	}
 	for i := range w.outcomes {
 		o, q := &w.outcomes[i], &w.o.Trace.Requests[i]
 		switch o.Ending {
@@ -173,7 +177,7 @@ func (w *world) replicaHours() float64 {
 	total := int64(0)
 	for _, r := range w.replicas {
 		end := w.now
-		if r.stopAt > 0 {
+		if r.state == replicaDead {
 			end = r.stopAt
 		}
 		total += end - r.madeAt

@@ -4,7 +4,7 @@ import "github.com/penstock/penstock/balancer"
 
 func init() {
 	rivals["rival-dynamo"] = func(g *gateway) (balancer.Policy, error) {
-		return &overlap{rival: rival{g: g}, active: make(map[*balancer.Endpoint]float64)}, nil
+		return &overlap{rival: rival{g: g}, active: make(map[*balancer.Endpoint]int64)}, nil
 	}
 }
 
@@ -13,29 +13,27 @@ func init() {
 // and at once; blocks in use are those of the router's own requests.
 type overlap struct {
 	rival
-	active map[*balancer.Endpoint]float64 // blocks of the requests in flight there
+	active map[*balancer.Endpoint]int64 // prompt tokens of the requests in flight there
 }
 
 func (p *overlap) Pick(s *balancer.Snapshot, r *balancer.Request) *balancer.Endpoint {
-	size := float64(p.g.w.blockTokens)
-	prompt := float64(p.request.PromptTokens) / size
-	blocks := p.blocks()
+	q, size := p.request(r), float64(p.g.w.blockTokens)
+	prompt := float64(q.PromptTokens) / size
+	blocks := p.blocks(q)
 	least := best{request: r}
 	candidates(s, r, func(e *balancer.Endpoint) {
 		cached := float64(e.Data.(*replica).engine.PrefixLength(blocks))
 		waiting := float64(e.PromptTokens()) / size
-		least.offer(e, -(prompt - cached + waiting + p.active[e]))
+		least.offer(e, -(prompt - cached + waiting + float64(p.active[e])/size))
 	})
 	if least.chosen != nil {
-		p.active[least.chosen] += prompt
+		p.active[least.chosen] += int64(q.PromptTokens)
 		r.Owed = r.Tokens - int64(least.chosen.Data.(*replica).engine.PrefixLength(blocks)*p.g.w.blockTokens)
 	}
 	return least.chosen
 }
 
 // Done takes back what Pick counted.
-func (p *overlap) Done(e *balancer.Endpoint, _ *balancer.Request, d balancer.Done) {
-	if d.Told {
-		p.active[e] = max(0, p.active[e]-float64(d.PromptTokens)/float64(p.g.w.blockTokens))
-	}
+func (p *overlap) Done(e *balancer.Endpoint, r *balancer.Request, _ balancer.Done) {
+	p.active[e] -= int64(p.request(r).PromptTokens)
 }

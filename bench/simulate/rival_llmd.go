@@ -19,9 +19,10 @@ func init() {
 // longest. Queue and cache are read every 50 ms, which is its default.
 type scorers struct {
 	rival
-	index  *blockIndex
-	readAt int64
-	read   map[*balancer.Endpoint]engine.Stats
+	index    *blockIndex
+	read     map[*balancer.Endpoint]engine.Stats
+	readAt   int64
+	snapshot *balancer.Snapshot // whose endpoints were read
 }
 
 const (
@@ -39,7 +40,7 @@ func (p *scorers) Pick(s *balancer.Snapshot, r *balancer.Request) *balancer.Endp
 		q := float64(p.read[s.At(i)].Waiting)
 		least, most = min(least, q), max(most, q)
 	}
-	blocks := p.blocks()
+	blocks := p.blocks(p.request(r))
 	highest := best{request: r}
 	candidates(s, r, func(e *balancer.Endpoint) {
 		queue, kv := float64(p.read[e].Waiting), p.read[e].KVUsage
@@ -58,12 +59,13 @@ func (p *scorers) Pick(s *balancer.Snapshot, r *balancer.Request) *balancer.Endp
 	return highest.chosen
 }
 
-// refresh reads the metrics of all endpoints if the last reading is too old, those that are new at once.
+// refresh reads the metrics of all endpoints if the last reading is too old, or there are others now.
 func (p *scorers) refresh(s *balancer.Snapshot) {
-	if p.readAt != 0 && p.now-p.readAt < int64(llmdRefresh) && len(p.read) == s.Len() {
+	now := p.g.w.now
+	if p.snapshot == s && now-p.readAt < int64(llmdRefresh) {
 		return
 	}
-	p.readAt = p.now
+	p.snapshot, p.readAt = s, now
 	clear(p.read)
 	for i := range s.Len() {
 		p.read[s.At(i)] = s.At(i).Data.(*replica).engine.Stats()

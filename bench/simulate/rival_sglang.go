@@ -33,7 +33,8 @@ func (p *cacheAware) Pick(s *balancer.Snapshot, r *balancer.Request) *balancer.E
 		n := s.At(i).InFlight()
 		least, most = min(least, n), max(most, n)
 	}
-	blocks := p.blocks()
+	q := p.request(r)
+	blocks := p.blocks(q)
 	shortest, longest, smallest := best{request: r}, best{request: r}, best{request: r}
 	candidates(s, r, func(e *balancer.Endpoint) {
 		shortest.offer(e, -float64(e.InFlight()))
@@ -44,7 +45,7 @@ func (p *cacheAware) Pick(s *balancer.Snapshot, r *balancer.Request) *balancer.E
 	switch matched := longest.score * float64(p.g.w.blockTokens); {
 	case most-least > sglangBalanceAbsolute && float64(most) > sglangBalanceRelative*float64(least):
 		chosen = shortest.chosen
-	case longest.chosen != nil && matched > sglangCacheThreshold*float64(p.request.PromptTokens):
+	case longest.chosen != nil && matched > sglangCacheThreshold*float64(q.PromptTokens):
 		chosen = longest.chosen
 	}
 	if chosen != nil {

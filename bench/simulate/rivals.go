@@ -6,21 +6,18 @@ import (
 )
 
 // rival is what the policies of other projects are built on: it sees the request itself, as these look at whole prompts.
-type rival struct {
-	g       *gateway
-	request *trace.Request
-	now     int64
-}
-
-// Arriving notes the request that is about to be picked for.
-func (p *rival) Arriving(q *trace.Request, now int64) { p.request, p.now = q, now }
+type rival struct{ g *gateway }
 
 // Done does nothing.
 func (p *rival) Done(*balancer.Endpoint, *balancer.Request, balancer.Done) {}
 
+// request is the trace's request behind r, which may have waited in the queue.
+func (p *rival) request(r *balancer.Request) *trace.Request {
+	return &p.g.w.o.Trace.Requests[p.g.w.flightOf[r].index]
+}
+
 // blocks are the names of the prompt's full blocks.
-func (p *rival) blocks() []uint64 {
-	q := p.request
+func (p *rival) blocks(q *trace.Request) []uint64 {
 	return q.Blocks[:min(len(q.Blocks), q.PromptTokens/p.g.w.blockTokens)]
 }
 

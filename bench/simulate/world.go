@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/penstock/penstock/balancer"
 	"github.com/penstock/penstock/bench/engine"
 )
 
@@ -27,6 +28,7 @@ type world struct {
 	now         int64
 	random      *rand.Rand
 	policy      policyMaker
+	readsPrompt bool // the policy does
 
 	outcomes []Outcome // of each of the trace's requests
 	arrived  int       // requests that have come
@@ -34,15 +36,19 @@ type world struct {
 	gateways []*gateway
 	flights  []*flight  // by request, those that a replica has
 	replicas []*replica // all that ever were, by number
+	scale    scaler
+	peak     int // the most replicas that were ready at once
 
-	// What happens next is the earliest of these; of the same time, what stands first here.
-	engines    engineHeap
-	toReplica  fifo // requests underway to a replica
-	toGateway  fifo // answers underway to a gateway
-	events     eventHeap
-	scale      scaler
-	peak       int // the most replicas that were ready at once
+	// What happens next is the earliest of these; of the same time, what stands first here, and the next arrival last.
+	engines   engineHeap
+	toGateway fifo // answers underway to a gateway
+	toReplica fifo // requests underway to a replica
+	events    eventHeap
+
+	flightOf   map[*balancer.Request]*flight // all that were ever made: they are used again
 	freeFlight *flight
+	estimate   rand.PCG   // begun anew for each request
+	estimates  *rand.Rand // of it
 }
 
 func newWorld(o *Options) (*world, error) {
@@ -51,11 +57,14 @@ func newWorld(o *Options) (*world, error) {
 		return nil, err
 	}
 	w := &world{
-		o: o, blockTokens: max(o.Trace.BlockTokens, 1), random: rand.New(rand.NewPCG(o.Seed, 0x70656e73746f636b)), policy: policy,
+		o: o, blockTokens: o.Trace.BlockTokens, random: rand.New(rand.NewPCG(o.Seed, 0x70656e73746f636b)),
+		policy: policy, readsPrompt: readsPrompts(o.Policy),
 		outcomes: make([]Outcome, len(o.Trace.Requests)), flights: make([]*flight, len(o.Trace.Requests)),
+		flightOf: make(map[*balancer.Request]*flight),
 	}
-	for i := range o.Gateways {
-		g, err := newGateway(w, i)
+	w.estimates = rand.New(&w.estimate)
+	for range o.Gateways {
+		g, err := newGateway(w)
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +79,7 @@ func newWorld(o *Options) (*world, error) {
 			r.state = replicaReady
 		}
 	}
-	w.publish(false)
+	w.publish()
 	w.scheduleChanges()
 	w.scale.begin(w)
 	return w, nil
@@ -78,27 +87,33 @@ func newWorld(o *Options) (*world, error) {
 
 // run lets everything happen, in order of time, until every request has ended.
 func (w *world) run() {
-	requests := w.o.Trace.Requests
-	for w.arrived < len(requests) || w.open > 0 {
-		at, source := w.next()
-		if source == noSource {
-			panic(fmt.Sprintf("BUG: the simulation has stopped with %d requests open", w.open))
-		}
-		w.now = at
-		switch source {
-		case fromEngines:
-			w.stepEngine()
-		case fromToReplica:
-			w.deliver(w.toReplica.pop())
-		case fromToGateway:
-			w.receive(w.toGateway.pop())
-		case fromArrivals:
-			w.arrive()
-		case fromEvents:
-			e := w.events.pop()
-			e.do(w)
-		}
+	for w.step() {
 	}
+}
+
+// step lets the next thing happen. It returns false when every request has ended.
+func (w *world) step() bool {
+	if w.arrived == len(w.o.Trace.Requests) && w.open == 0 {
+		return false
+	}
+	at, source := w.next()
+	w.now = at
+	switch source {
+	case fromEngines:
+		w.stepEngine()
+	case fromToGateway:
+		w.receive(w.toGateway.pop())
+	case fromToReplica:
+		w.deliver(w.toReplica.pop())
+	case fromEvents:
+		e := w.events.pop()
+		e.do(w)
+	case fromArrivals:
+		w.arrive()
+	default:
+		panic(fmt.Sprintf("BUG: the simulation has stopped with %d requests open", w.open))
+	}
+	return true
 }
 
 type source uint8
@@ -152,14 +167,10 @@ func (w *world) stepEngine() {
 		}
 		if e.Last {
 			w.flights[e.ID] = nil
-			r.flights--
 			w.toGateway.push(message{at: e.At + int64(w.o.Network), flight: f, kind: lastToken})
 		}
 	}
 	w.engines.update(r, next)
-	if r.state == replicaDraining {
-		w.maybeStop(r)
-	}
 }
 
 // deliver hands a request that has travelled to its replica.
@@ -176,17 +187,12 @@ func (w *world) deliver(m message) {
 		return
 	}
 	w.flights[f.index] = f
-	r.flights++
-	r.served++
 	w.engines.update(r, r.engine.Next())
 }
 
 // receive hands what a replica sent to the gateway that asked.
 func (w *world) receive(m message) {
 	f := m.flight
-	if f.generation != m.generation {
-		return // of an attempt that its replica's death has ended
-	}
 	switch m.kind {
 	case firstToken:
 		f.gateway.answered(f)

@@ -110,6 +110,8 @@ const (
 	pollInterval = 500 * time.Millisecond
 	// mostLate is how late the generator may send, at the 99th percentile, for a run to say something: it runs on the same cores as all else.
 	mostLate = 20 * time.Millisecond
+	// tries is how often what the machine was too busy for is begun. What was measured is never measured again.
+	tries = 3
 	// mostHop is the most that is believed of a hop on the loopback.
 	mostHop = 3 * time.Millisecond
 	// simulations is how many seeds the simulator gets for the same arrivals.
@@ -195,12 +197,19 @@ func renamed(load *trace.Trace, seed uint64) *trace.Trace {
 // measure sends the load through real gateways to real mocks.
 func (f *fleet) measure(ctx context.Context, t *testing.T, load *trace.Trace, policy string) figures {
 	t.Helper()
-	answers, late := f.run(ctx, t, load, policy)
-	d := report.Percentiles(late)
-	t.Logf("%s: requests were sent late by %.2f ms in the median, %.2f ms at the 99th percentile", policy, d.P50, d.P99)
-	if d.P99 > ms(mostLate) {
-		t.Fatalf("the machine was too busy to measure %s: 1 %% of the requests were sent more than %.1f ms late, and at most %v are allowed. "+
-			"Run this again where two cores have nothing else to do.", policy, d.P99, mostLate)
+	var answers []answer
+	for try := 1; ; try++ {
+		var late []float64
+		answers, late = f.run(ctx, t, load, policy)
+		d := report.Percentiles(late)
+		t.Logf("%s: requests were sent late by %.2f ms in the median, %.2f ms at the 99th percentile", policy, d.P50, d.P99)
+		if d.P99 <= ms(mostLate) {
+			break
+		}
+		if try == tries {
+			t.Fatalf("the machine was too busy to measure %s: 1 %% of the requests were sent more than %.1f ms late, and at most %v are allowed. "+
+				"Run this again where two cores have nothing else to do.", policy, d.P99, mostLate)
+		}
 	}
 	for i := range answers {
 		if !answers[i].complete {
@@ -220,10 +229,16 @@ func (f *fleet) measureHop(ctx context.Context, t *testing.T) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answers, _ := f.run(ctx, t, load, twinPolicies[1])
-	real := figuresOf(answers, f.replicas, f.objectives())
 	alone := f.simulate(t, load, twinPolicies[1], 0)[0]
-	hop := time.Duration((real.TTFTp50 - alone.TTFTp50) / 2 * float64(time.Millisecond))
+	var hop time.Duration
+	for range tries {
+		answers, _ := f.run(ctx, t, load, twinPolicies[1])
+		real := figuresOf(answers, f.replicas, f.objectives())
+		hop = time.Duration((real.TTFTp50 - alone.TTFTp50) / 2 * float64(time.Millisecond))
+		if 0 <= hop && hop <= mostHop {
+			break
+		}
+	}
 	if hop < 0 || hop > mostHop {
 		t.Fatalf("the machine was too busy to measure: a hop on the loopback seems to take %v, with at most %v believed. "+
 			"Run this again where two cores have nothing else to do.", hop, mostHop)
@@ -305,5 +320,7 @@ pools:
     objectives: {ttft: %v, tpot: %v}
     metrics: {interval: %v, timeout: %v}
     slowStart: 0s
-`, strings.Join(replicas, `", "http://`), policy, o.TTFT, o.TPOT, pollInterval, pollInterval-time.Millisecond)
+routes:
+  - {match: {model: %s}, split: [{pool: twin}]}
+`, strings.Join(replicas, `", "http://`), policy, o.TTFT, o.TPOT, pollInterval, pollInterval-time.Millisecond, loadgen.DefaultOptions.Model)
 }
