@@ -42,11 +42,17 @@ func (w *world) newReplica(group *Group) (*replica, error) {
 	}
 	n := len(w.replicas)
 	r := &replica{
-		number: n, name: fmt.Sprintf("10.%d.%d.%d:8000", n>>16&255, n>>8&255, n&255), group: group, engine: e,
+		number: n, name: w.nameOf(n), group: group, engine: e,
 		next: engine.Never, place: -1, madeAt: w.now,
 	}
 	w.replicas = append(w.replicas, r)
 	return r, nil
+}
+
+// nameOf is the address of replica n. Which prompts a replica owns depends on it, so each seed has others.
+func (w *world) nameOf(n int) string {
+	a := (n + int(mix(w.o.Seed)&0xffffff)) & 0xffffff
+	return fmt.Sprintf("10.%d.%d.%d:8000", a>>16, a>>8&255, a&255)
 }
 
 // start adds a replica that will be ready in a while.
