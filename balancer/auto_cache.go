@@ -140,7 +140,7 @@ func (x *expected) guess(i int) guess {
 	if x.known > 0 {
 		kind = ownerSeen
 	}
-	found := pool.owned[kind-ownerNew].value(pool.hope(), ownerWeight)
+	found := pool.owned[kind-ownerNew].value(pool.hope(x.peers), ownerWeight)
 	if x.peers > alone {
 		found = max(found, pool.found.value(ownerLeast, ownerWeight))
 	}
@@ -159,6 +159,8 @@ const (
 	// Where responses do not tell of caches it gives way to ownerUntold after toldEnough of them.
 	ownerHope, ownerUntold = .9, .2
 	toldEnough             = 200
+	// surelyAlone is how many of its own requests a gateway has to have seen in polls before it believes that it has no peers.
+	surelyAlone = 20
 	// Where there are peers, owners are believed to have at least what is found of prompts in general, at first ownerLeast: else gateways that
 	// once missed each other's prompts would stop sending them where they could be found.
 	ownerLeast = .1
@@ -180,9 +182,12 @@ func (x *expected) prior(i int, age uint64) float64 {
 	return .3
 }
 
-// hope is the part of a prompt that its owner is believed to have, as long as nothing is known.
-func (p *poolLearned) hope() float64 {
-	if p.told.Load() > toldEnough {
+// hope is the part of a prompt that its owner is believed to have, as long as nothing is known. Who is alone has sent there himself what is there.
+func (p *poolLearned) hope(peers float64) float64 {
+	switch {
+	case peers <= alone && p.others.weight() > surelyAlone:
+		return 0
+	case p.told.Load() > toldEnough:
 		return ownerUntold
 	}
 	return ownerHope

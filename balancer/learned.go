@@ -108,6 +108,9 @@ func (q *ratio) value(prior, weight float64) float64 {
 	return (high(v) + prior*weight) / (float64(math.Float32frombits(uint32(v))) + weight)
 }
 
+// weight is the sum that the quotient is over: how much was seen of late.
+func (q *ratio) weight() float64 { return float64(math.Float32frombits(uint32(q.word.Load()))) }
+
 // add counts a sample; keep is the part of all earlier ones that stays.
 func (q *ratio) add(above, below, keep float64) {
 	for {
