@@ -160,7 +160,7 @@ const (
 	ownerHope, ownerUntold = .9, .2
 	toldEnough             = 200
 	// surelyAlone is how many of its own requests a gateway has to have seen in polls before it believes that it has no peers.
-	surelyAlone = 20
+	surelyAlone = 10
 	// Where there are peers, owners are believed to have at least what is found of prompts in general, at first ownerLeast: else gateways that
 	// once missed each other's prompts would stop sending them where they could be found.
 	ownerLeast = .1
