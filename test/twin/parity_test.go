@@ -219,7 +219,7 @@ pools:
     metrics: {interval: 100ms, timeout: 90ms}
     maxInFlight: 12
     slowStart: 0s
-    eject: {baseTime: 200ms, maxTime: 200ms}
+    eject: {consecutiveFailures: 1, baseTime: 200ms, maxTime: 200ms}
 routes:
   - {match: {model: llama-3-8b}, split: [{pool: twin}]}
 `, strings.Join(urls, ", "), policy, time.Duration(parityObjectives.TTFT), time.Duration(parityObjectives.TPOT))
