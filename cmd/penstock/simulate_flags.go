@@ -139,6 +139,7 @@ func (s *simulateFlags) checkLoad(f *flagSet) error {
 	if s.load.file == "" && !f.isSet("rate") {
 		s.load.rate = defaultBenchRate
 	}
+	s.options.Seed = s.load.seed
 	return nil
 }
 

@@ -359,6 +359,36 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// Each seed makes another load, and the seeds of --seeds follow --seed.
+func TestSimulateSeeds(t *testing.T) {
+	const load = "--workload no-reuse --rate 20 --requests 200 --replicas 2 "
+	runs := func(args string) (seedsAndTTFT []float64) {
+		_, text, _ := simulated(t, load+args)
+		var got struct {
+			Policies []struct {
+				Runs []struct {
+					Seed uint64
+					TTFT struct{ Mean float64 }
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(text), &got); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range got.Policies[0].Runs {
+			seedsAndTTFT = append(seedsAndTTFT, float64(r.Seed), r.TTFT.Mean)
+		}
+		return seedsAndTTFT
+	}
+	first, second := runs("--seed 7"), runs("--seed 8")
+	if slices.Equal(first[1:], second[1:]) || first[0] != 7 || second[0] != 8 {
+		t.Errorf("seeds 7 and 8 have %v and %v", first, second)
+	}
+	if both := runs("--seed 7 --seeds 2"); !slices.Equal(both, append(first, second...)) {
+		t.Errorf("from seed 7 on two seeds have %v, want %v and %v", both, first, second)
+	}
+}
+
 func TestSimulateEndsAtAnInterrupt(t *testing.T) {
 	p := launch(t, "simulate", "--requests", "2000", "--seeds", "1000", "--parallel", "1", "--workload", "prefix-heavy", "--rate", "30", "--compare", "all")
 	p.stderr.await(t, `0 of \d+ runs done`)
