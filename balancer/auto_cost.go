@@ -35,8 +35,8 @@ type autoCost struct {
 }
 
 const (
-	// objectiveValue is what a missed objective counts for, in times the TTFT objective. From 1 to 4 goodput hardly changes; the more, the
-	// longer those wait who are late already.
+	// objectiveValue is what a missed objective counts for, in times the TTFT objective. From 1 to 4 goodput hardly changes but in a
+	// fleet that is overloaded for good, where it grows; and the longer those wait who are late already.
 	objectiveValue = 3
 	// A second of waiting beyond lostAfter times the TTFT objective, a minute by default, counts for lostPatience only: most clients will have
 	// given up by then, so these requests make room for the others, where there are more than can be served.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/penstock/penstock/bench/loadgen"
 	"github.com/penstock/penstock/bench/mock"
@@ -104,15 +103,11 @@ func (b *benchFlags) startPolicy(policy string, log *slog.Logger) (url string, s
 
 // policyGateway makes a gateway before replicas, with its ports open. It polls the replicas' metrics, as policies may go by them.
 func policyGateway(policy string, replicas []*mock.Server, log *slog.Logger) (*gateway.Gateway, error) {
-	backends := make([]string, len(replicas))
-	for i, s := range replicas {
-		backends[i] = "http://" + s.Addr()
-	}
 	quick, session := policy, policy == "session"
 	if session {
 		quick = "" // which needs to be told what a session is
 	}
-	c, err := config.Quick("127.0.0.1:0", "127.0.0.1:0", backends, nil, quick, mock.DefaultOptions.Engine)
+	c, err := config.Quick("127.0.0.1:0", "127.0.0.1:0", urlsOf(replicas), nil, quick, mock.DefaultOptions.Engine)
 	if err != nil {
 		return nil, err
 	}
@@ -122,19 +117,8 @@ func policyGateway(policy string, replicas []*mock.Server, log *slog.Logger) (*g
 			pool.Balance, pool.Session = policy, &config.Key{Header: loadgen.SessionHeader}
 		}
 	}
-	c.DebugHeaders = true
-	c.AccessLog.Enabled = false
-	c.Shutdown = config.Shutdown{Drain: config.Duration(2 * time.Second)}
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	g, err := gateway.New(c, gateway.Options{Logger: log})
-	if err != nil {
-		return nil, err
-	}
-	if err := g.Listen(); err != nil {
-		g.Close()
-		return nil, err
-	}
-	return g, nil
+	return openGateway(c, log)
 }

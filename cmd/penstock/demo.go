@@ -98,14 +98,24 @@ func closeReplicas(replicas []*mock.Server) {
 
 // gateway makes the gateway, with its ports open. The demo's end is not worth waiting for.
 func (d *demoFlags) gateway(replicas []*mock.Server, log *slog.Logger) (*gateway.Gateway, error) {
-	backends := make([]string, len(replicas))
-	for i, s := range replicas {
-		backends[i] = "http://" + s.Addr()
-	}
-	c, err := config.Quick(d.listen, d.admin, backends, nil, "", "")
+	c, err := config.Quick(d.listen, d.admin, urlsOf(replicas), nil, "", "")
 	if err != nil {
 		return nil, err
 	}
+	return openGateway(c, log)
+}
+
+// urlsOf are where replicas are reached.
+func urlsOf(replicas []*mock.Server) []string {
+	urls := make([]string, len(replicas))
+	for i, s := range replicas {
+		urls[i] = "http://" + s.Addr()
+	}
+	return urls
+}
+
+// openGateway makes a gateway of this process's own, with its ports open, that says which replica answered and ends at once.
+func openGateway(c *config.Config, log *slog.Logger) (*gateway.Gateway, error) {
 	c.DebugHeaders = true
 	c.AccessLog.Enabled = false
 	c.Shutdown = config.Shutdown{Drain: config.Duration(2 * time.Second)}
