@@ -8,23 +8,65 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/penstock/penstock/config"
 )
 
-// Set is all the endpoints that a pool has at a time.
+// Condition says what a source knows of an endpoint's readiness.
+type Condition uint8
+
+const (
+	// Ready endpoints may be picked.
+	Ready Condition = iota
+	// NotReady endpoints are there and must not be picked: their model is still loading, for example.
+	NotReady
+	// Terminating endpoints are being deleted and still serve. They are picked only where a pool has no ready one.
+	Terminating
+	// Stopped endpoints are being deleted and no longer serve.
+	Stopped
+)
+
+// Endpoint is a replica as a source sees it.
+type Endpoint struct {
+	config.Endpoint
+	// ID tells replicas apart that have the same address one after the other, such as a pod's UID. Empty where there is nothing to tell
+	// them apart by.
+	ID string
+	// Condition says whether it may be picked.
+	Condition Condition
+}
+
+// Set is all the endpoints that a pool has at a time. No two have the same address.
 type Set struct {
 	// Pool is the pool's name.
 	Pool string
-	// Endpoints are URLs, as in the configuration: http://, https:// or h2c:// with host and port.
-	Endpoints []string
+	// Endpoints are in no particular order.
+	Endpoints []Endpoint
+	// Changed is when the change happened that the set tells of; zero where the source does not know.
+	Changed time.Time
+	// Settings are a pool's settings that came with the endpoints, as YAML like that of a pool in the configuration; empty if there are none.
+	Settings string
 }
 
-// Source watches the endpoints of one or more pools.
+// Sink takes what a source finds. A source calls it from one goroutine at a time.
+type Sink interface {
+	// Apply puts a pool's endpoints in force.
+	Apply(Set)
+	// Watching tells whether the source sees changes of a pool's endpoints: nil says that it does, an error why it does not, or what is wrong
+	// with what it sees. What was applied last stays in force meanwhile.
+	Watching(pool string, err error)
+}
+
+// Source watches the endpoints of a pool.
 type Source interface {
-	// Run calls apply, never twice at the same time, with the first set of each of its pools as soon as that is known and with each
-	// later one, until ctx ends. It then returns nil, else why it cannot go on.
-	Run(ctx context.Context, apply func(Set)) error
+	// Pool is the pool's name.
+	Pool() string
+	// Key says what is watched, and how. A source whose key is another's finds what that one finds.
+	Key() string
+	// Run tells sink the first set of the pool as soon as that is known, and each later one, until ctx ends. It then returns nil, else why it
+	// cannot go on.
+	Run(ctx context.Context, sink Sink) error
 }
 
 // Sources returns the sources of the pools of c whose endpoints are not listed there. The error names every pool for which there is

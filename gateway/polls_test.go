@@ -233,7 +233,7 @@ func TestDiscoveredEndpointsArePolled(t *testing.T) {
 	a.await(t)
 	s := told{make(chan discovery.Set), make(chan error)}
 	r.sources.set([]discovery.Source{s})
-	s.sets <- discovery.Set{Pool: "main", Endpoints: []string{"http://" + b.address}}
+	s.sets <- discovery.Set{Pool: "main", Endpoints: found(t, b.address)}
 	b.await(t)
 	if l := r.load(b.address); l == nil || l.Waiting.Value != 3 {
 		t.Errorf("the load is %+v", l)

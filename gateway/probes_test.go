@@ -87,11 +87,11 @@ func TestDiscoveredEndpointsAreProbed(t *testing.T) {
 	r.logs.await(t, "endpoint is healthy endpoint="+first, 1)
 	s := told{make(chan discovery.Set), make(chan error)}
 	r.sources.set([]discovery.Source{s})
-	s.sets <- discovery.Set{Pool: "main", Endpoints: []string{"http://" + second}}
+	s.sets <- discovery.Set{Pool: "main", Endpoints: found(t, second)}
 	r.logs.await(t, "endpoint is healthy endpoint="+second, 1)
 	r.expectSaid("after", "200 b")
 	// An endpoint that left and comes back is probed anew.
-	s.sets <- discovery.Set{Pool: "main", Endpoints: []string{"http://" + first, "http://" + second}}
+	s.sets <- discovery.Set{Pool: "main", Endpoints: found(t, first, second)}
 	r.logs.await(t, "endpoint is healthy endpoint="+first, 2)
 }
 

@@ -26,20 +26,34 @@ func (s *sources) set(all []discovery.Source) {
 	s.stop = stop
 	for _, source := range all {
 		s.running.Go(func() {
-			if err := source.Run(ctx, s.apply); err != nil {
+			if err := source.Run(ctx, s); err != nil {
 				s.logger.Error("endpoints are no longer discovered; the last ones stay", "error", err)
 			}
 		})
 	}
 }
 
-func (s *sources) apply(set discovery.Set) {
-	if err := s.dispatcher.SetEndpoints(set.Pool, set.Endpoints); err != nil {
+// Apply puts a pool's endpoints in force.
+func (s *sources) Apply(set discovery.Set) {
+	urls := make([]string, 0, len(set.Endpoints))
+	for _, e := range set.Endpoints {
+		if e.Condition == discovery.Ready {
+			urls = append(urls, e.String())
+		}
+	}
+	if err := s.dispatcher.SetEndpoints(set.Pool, urls); err != nil {
 		s.logger.Error("cannot use discovered endpoints: the old ones stay", "pool", set.Pool, "error", err)
 		return
 	}
 	s.probes.update()
 	s.polls.update()
+}
+
+// Watching logs whether a source sees changes.
+func (s *sources) Watching(pool string, err error) {
+	if err != nil {
+		s.logger.Warn("endpoints are not discovered; the last ones stay", "pool", pool, "error", err)
+	}
 }
 
 func (s *sources) close() {

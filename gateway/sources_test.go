@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/discovery"
 )
 
@@ -14,11 +15,14 @@ type told struct {
 	fails chan error
 }
 
-func (s told) Run(ctx context.Context, apply func(discovery.Set)) error {
+func (told) Pool() string { return "main" }
+func (told) Key() string  { return "told" }
+
+func (s told) Run(ctx context.Context, sink discovery.Sink) error {
 	for {
 		select {
 		case set := <-s.sets:
-			apply(set)
+			sink.Apply(set)
 		case err := <-s.fails:
 			return err
 		case <-ctx.Done():
@@ -27,14 +31,28 @@ func (s told) Run(ctx context.Context, apply func(discovery.Set)) error {
 	}
 }
 
+// found are ready endpoints at addresses.
+func found(t *testing.T, addresses ...string) (all []discovery.Endpoint) {
+	t.Helper()
+	for _, a := range addresses {
+		e, err := config.ParseEndpoint("http://" + a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, discovery.Endpoint{Endpoint: e})
+	}
+	return all
+}
+
 func TestDiscoveredEndpointsTakeRequests(t *testing.T) {
 	a, b := answering(t, "a"), answering(t, "b")
 	r := start(t, pool(a))
 	s := told{make(chan discovery.Set), make(chan error)}
 	r.sources.set([]discovery.Source{s})
 	r.expectSaid("before", "200 a")
-	s.sets <- discovery.Set{Pool: "main", Endpoints: []string{"http://" + b}}
-	s.sets <- discovery.Set{Pool: "other", Endpoints: []string{"http://" + b}} // the first one was applied when this one is taken
+	endpoints := found(t, b)
+	s.sets <- discovery.Set{Pool: "main", Endpoints: endpoints}
+	s.sets <- discovery.Set{Pool: "other", Endpoints: endpoints} // the first one was applied when this one is taken
 	r.expectSaid("after", "200 b")
 	r.logs.await(t, "cannot use discovered endpoints: the old ones stay pool=other", 1)
 	s.fails <- errors.New("the API server is gone")
