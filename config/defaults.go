@@ -75,7 +75,7 @@ var DefaultPool = Pool{
 var DefaultObjectives = Objectives{TTFT: 5 * second, TPOT: 60 * Duration(time.Millisecond)}
 
 // DefaultService is what a service section adds to.
-var DefaultService = Service{Scheme: "http"}
+var DefaultService = Service{Scheme: "auto"}
 
 // DefaultQueue holds a burst for as long as a client is likely to wait.
 var DefaultQueue = Queue{Size: 512, Timeout: 30 * second}

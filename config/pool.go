@@ -58,8 +58,12 @@ type Service struct {
 	Name string `yaml:"name"`
 	// Port is the name or number of the Service's port; empty is allowed when it has only one.
 	Port string `yaml:"port" bare:"number"`
-	// Scheme is how its endpoints are spoken to, as in the URLs of endpoints.
-	Scheme string `yaml:"scheme" enum:"http,https,h2c"`
+	// Scheme is how its endpoints are spoken to, as in the URLs of endpoints; auto goes by the port's appProtocol: https is https,
+	// kubernetes.io/h2c and grpc are h2c, and all else is http.
+	Scheme string `yaml:"scheme" enum:"auto,http,https,h2c"`
+	// TopologyHints keeps to the endpoints that Kubernetes has allotted to the gateway's own node or zone, where it has allotted all of them. The
+	// gateway reads where it is from $PENSTOCK_NODE and $PENSTOCK_ZONE.
+	TopologyHints bool `yaml:"topologyHints"`
 }
 
 // Key says which part of a request identifies its user or session. Exactly one field is set.

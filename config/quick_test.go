@@ -72,9 +72,9 @@ func TestQuickErrors(t *testing.T) {
 
 func TestParseService(t *testing.T) {
 	for s, want := range map[string]Service{
-		"models/llama-8b":      {"models", "llama-8b", "", "http"},
-		"models/llama-8b:http": {"models", "llama-8b", "http", "http"},
-		"models/llama-8b:8000": {"models", "llama-8b", "8000", "http"},
+		"models/llama-8b":      {Namespace: "models", Name: "llama-8b", Scheme: "auto"},
+		"models/llama-8b:http": {Namespace: "models", Name: "llama-8b", Port: "http", Scheme: "auto"},
+		"models/llama-8b:8000": {Namespace: "models", Name: "llama-8b", Port: "8000", Scheme: "auto"},
 	} {
 		if got, err := ParseService(s); err != nil || *got != want {
 			t.Errorf("%s: got %+v and %v, want %+v", s, got, err, want)

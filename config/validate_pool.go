@@ -141,7 +141,7 @@ func (r *report) eject(e *Eject, path string) {
 // usesTLS says whether an endpoint of a pool is, or may be, spoken to over TLS.
 func usesTLS(p *Pool) bool {
 	if p.Service != nil {
-		return p.Service.Scheme == "https"
+		return p.Service.Scheme == "https" || p.Service.Scheme == "auto"
 	}
 	return slices.ContainsFunc(p.Endpoints, func(s string) bool {
 		e, problem, _ := parseEndpoint(s)

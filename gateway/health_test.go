@@ -196,7 +196,7 @@ func TestWatchersSeeDiscovery(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.expect("without endpoints", notServing)
-	if err := r.dispatcher.SetEndpoints("main", []string{"http://127.0.0.1:9"}); err != nil {
+	if err := r.dispatcher.SetEndpoints("main", members(found(t, "127.0.0.1:9"))); err != nil {
 		t.Fatal(err)
 	}
 	w.expect("with one again", serving)

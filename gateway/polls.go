@@ -106,7 +106,7 @@ func (s *polls) targets(p *dispatch.Pool, c *config.Metrics) []load.Target {
 			s.logger.Error("an endpoint is not polled", "pool", p.Name, "error", err)
 			continue
 		}
-		if e.State() != dispatch.Draining {
+		if state := e.State(); state != dispatch.Draining && state != dispatch.NotReady {
 			all = append(all, load.Target{Endpoint: e.Balancer, URL: c.URL(at), TLS: e.Config.TLS})
 		}
 	}

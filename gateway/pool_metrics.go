@@ -18,7 +18,7 @@ var (
 	inFlightDesc          = poolDesc("inflight_requests", "Requests that were sent to an endpoint of the pool and whose response is not finished, mirror copies included.")
 	outstandingDesc       = poolDesc("outstanding_requests", "Queued and in-flight requests of the pool together: what an autoscaler should scale on.")
 	outstandingTokensDesc = poolDesc("outstanding_tokens", "Prompt tokens of the pool that are still to be computed, those that are most likely cached left out; 0 where balance does not look at prompts.")
-	endpointsDesc         = poolDesc("endpoints", "Endpoints of the pool by state: ready, unhealthy, ejected or draining.", "state")
+	endpointsDesc         = poolDesc("endpoints", "Endpoints of the pool by state: ready, unhealthy, ejected, not-ready or draining.", "state")
 	retriesDeniedDesc     = poolDesc("retries_denied_total", "Attempts that were not made again because the pool's retry budget was spent.")
 
 	endpointInFlightDesc     = poolDesc("endpoint_inflight_requests", "Requests that were sent to the endpoint and whose response is not finished, mirror copies included.", "endpoint")
@@ -65,7 +65,7 @@ func collectPool(p *dispatch.Pool, ch chan<- prometheus.Metric) {
 	ch <- constant(outstandingTokensDesc, prometheus.GaugeValue, float64(p.OutstandingTokens()), p.Name)
 	_, denied := p.Retries()
 	ch <- constant(retriesDeniedDesc, prometheus.CounterValue, denied, p.Name)
-	states := map[dispatch.State]int{dispatch.Ready: 0, dispatch.Unhealthy: 0, dispatch.Ejected: 0, dispatch.Draining: 0}
+	states := map[dispatch.State]int{dispatch.Ready: 0, dispatch.Unhealthy: 0, dispatch.Ejected: 0, dispatch.NotReady: 0, dispatch.Draining: 0}
 	all := p.Endpoints()
 	for _, e := range all {
 		states[e.State()]++

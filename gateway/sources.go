@@ -35,18 +35,25 @@ func (s *sources) set(all []discovery.Source) {
 
 // Apply puts a pool's endpoints in force.
 func (s *sources) Apply(set discovery.Set) {
-	urls := make([]string, 0, len(set.Endpoints))
-	for _, e := range set.Endpoints {
-		if e.Condition == discovery.Ready {
-			urls = append(urls, e.String())
-		}
-	}
-	if err := s.dispatcher.SetEndpoints(set.Pool, urls); err != nil {
+	if err := s.dispatcher.SetEndpoints(set.Pool, members(set.Endpoints)); err != nil {
 		s.logger.Error("cannot use discovered endpoints: the old ones stay", "pool", set.Pool, "error", err)
 		return
 	}
 	s.probes.update()
 	s.polls.update()
+}
+
+var conditions = [...]dispatch.Condition{
+	discovery.Ready: dispatch.MemberReady, discovery.NotReady: dispatch.MemberNotReady,
+	discovery.Terminating: dispatch.MemberTerminating, discovery.Stopped: dispatch.MemberStopped,
+}
+
+func members(found []discovery.Endpoint) []dispatch.Member {
+	all := make([]dispatch.Member, len(found))
+	for i, e := range found {
+		all[i] = dispatch.Member{Endpoint: e.Endpoint, Address: e.Address(), ID: e.ID, Condition: conditions[e.Condition]}
+	}
+	return all
 }
 
 // Watching logs whether a source sees changes.

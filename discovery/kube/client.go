@@ -15,7 +15,10 @@ import (
 )
 
 // kinds are the groups of Kubernetes' API that are read. A client for all of them would be a third of the binary.
-var kinds = runtime.NewScheme()
+var (
+	kinds      = runtime.NewScheme()
+	parameters = runtime.NewParameterCodec(kinds)
+)
 
 func init() {
 	utilruntime.Must(corev1.AddToScheme(kinds))

@@ -117,7 +117,7 @@ func (x *Exchange) acquire(now int64) balancer.AcquireResult {
 func (x *Exchange) capture(b *balancer.Endpoint, now int64) bool {
 	e := b.Data.(*Endpoint)
 	e.begun.Add(1)
-	if e.State() == Draining {
+	if e.left.Load() {
 		e.handedBack.Add(1)
 		x.Pool.release(e, &x.admission.waiter.Request, balancer.Done{Now: now, Started: now})
 		return false

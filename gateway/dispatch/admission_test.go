@@ -99,7 +99,7 @@ func TestEmptyPoolHoldsRequests(t *testing.T) {
 		}
 		done := admitLater(early)
 		time.Sleep(3 * time.Second)
-		if err := f.SetEndpoints("llama", urls(7)); err != nil {
+		if err := f.SetEndpoints("llama", found(MemberReady, 7)); err != nil {
 			t.Fatal(err)
 		}
 		if reply := <-done; reply != nil {

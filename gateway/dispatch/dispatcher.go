@@ -174,20 +174,17 @@ func (d *Dispatcher) forget(p *Pool) {
 	}
 }
 
-// SetEndpoints makes a pool's endpoints those at urls, which are like those in the configuration; repeated ones count once. Those that
-// were there and are not listed drain. On error, for a pool that is not configured or a malformed URL, nothing has changed.
-func (d *Dispatcher) SetEndpoints(pool string, urls []string) error {
-	endpoints, err := parseEndpoints(urls)
-	if err != nil {
-		return fmt.Errorf("cannot set the endpoints of pool %q: %w", pool, err)
-	}
+// SetEndpoints makes a pool's endpoints the given ones, each address once. Those that were there and are not given drain. On error, for a pool
+// that is not configured, nothing has changed.
+func (d *Dispatcher) SetEndpoints(pool string, given []Member) error {
+	all := sorted(given)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.pools[pool]
 	if p == nil || p.Removed() {
 		return fmt.Errorf("cannot set the endpoints of pool %q: there is no such pool", pool)
 	}
-	p.setEndpoints(endpoints)
+	p.setEndpoints(all)
 	return nil
 }
 

@@ -39,24 +39,27 @@ func (p *Pool) configureEjection(old, s *settings) {
 	}
 }
 
-// updateEjector tells the ejector which endpoints there are, and brings back those that it can no longer do without. The lock is held.
-func (p *Pool) updateEjector() {
+// updateEjector tells the ejector which endpoints could be picked, and brings back those that it can no longer do without. It forgets the
+// others. The lock is held.
+func (p *Pool) updateEjector(candidates []*balancer.Endpoint) {
 	ejector := p.settings.Load().ejector
 	if ejector == nil {
 		return
 	}
-	healthy := make([]*balancer.Endpoint, 0, len(p.endpoints))
-	for _, e := range p.endpoints {
-		if e.unhealthy == "" {
-			healthy = append(healthy, e.Balancer)
-		} else {
-			e.ejected = false // the ejector forgets it
+	for _, list := range [][]*Endpoint{p.endpoints, p.draining} {
+		for _, e := range list {
+			e.candidate = false
 		}
 	}
-	for _, e := range p.draining {
-		e.ejected = false
+	for _, b := range candidates {
+		b.Data.(*Endpoint).candidate = true
 	}
-	for _, b := range ejector.SetEndpoints(healthy) {
+	for _, list := range [][]*Endpoint{p.endpoints, p.draining} {
+		for _, e := range list {
+			e.ejected = e.ejected && e.candidate
+		}
+	}
+	for _, b := range ejector.SetEndpoints(candidates) {
 		e := b.Data.(*Endpoint)
 		e.ejected = false
 		p.logger.Warn("endpoint is back before its ejection has ended: too few others are left", "endpoint", e.Address)

@@ -17,13 +17,16 @@ const (
 	Unhealthy
 	// Ejected endpoints failed requests and are out of the pick for a time.
 	Ejected
-	// Draining endpoints were removed; their in-flight requests finish.
+	// NotReady endpoints are there, but say that they cannot serve: their model is still loading, for example.
+	NotReady
+	// Draining endpoints were removed or are being deleted; their in-flight requests finish. The latter still get requests where no other
+	// endpoint of the pool can.
 	Draining
 
 	states = int(Draining) + 1
 )
 
-var stateNames = [states]string{Ready: "ready", Unhealthy: "unhealthy", Ejected: "ejected", Draining: "draining"}
+var stateNames = [states]string{Ready: "ready", Unhealthy: "unhealthy", Ejected: "ejected", NotReady: "not-ready", Draining: "draining"}
 
 // String returns the state as metrics and logs name it.
 func (s State) String() string { return stateNames[s] }
@@ -42,8 +45,11 @@ type Endpoint struct {
 
 	key   endpointKey
 	state atomic.Uint32
+	left  atomic.Bool // the pool no longer has it
 
 	// Guarded by the pool's lock.
+	condition Condition
+	candidate bool   // it could be picked, but for ejection
 	unhealthy string // what the active probe found; empty while it is healthy
 	ejected   bool
 	fresh     bool // it has not been ready yet

@@ -98,7 +98,7 @@ func failureText(o Outcome, cause error) string {
 func (p *Pool) release(e *Endpoint, r *balancer.Request, d balancer.Done) {
 	p.balancer.Release(e.Balancer, r, d)
 	e.ended.Add(1)
-	if e.State() == Draining && e.isIdle() {
+	if e.left.Load() && e.isIdle() {
 		p.reap()
 	}
 }

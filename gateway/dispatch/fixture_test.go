@@ -245,10 +245,12 @@ func onePool(n int, more string) string {
 	return b.String()
 }
 
-func urls(numbers ...int) []string {
-	list := []string{}
+// found are endpoints in a condition, as their source tells of them.
+func found(condition Condition, numbers ...int) []Member {
+	list := []Member{}
 	for _, n := range numbers {
-		list = append(list, fmt.Sprintf("http://10.0.0.%d:8000", n))
+		e := config.Endpoint{Scheme: "http", Host: fmt.Sprintf("10.0.0.%d", n), Port: "8000"}
+		list = append(list, Member{Endpoint: e, Address: e.Address(), Condition: condition})
 	}
 	return list
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/penstock/penstock/balancer"
-	"github.com/penstock/penstock/config"
 )
 
 // configure makes s the pool's settings. A pool that was removed comes back to life.
@@ -31,7 +30,7 @@ func (p *Pool) configure(s *settings) {
 		p.ejectTimer.start()
 	}
 	if len(s.static) > 0 && (old == nil || back || !slices.Equal(old.static, s.static)) {
-		p.given = s.static
+		p.given = members(s.static)
 	}
 	p.replaceEndpoints()
 }
@@ -43,8 +42,8 @@ func (p *Pool) forgetProbes() {
 	}
 }
 
-// setEndpoints makes the pool's endpoints those at the given places.
-func (p *Pool) setEndpoints(given []config.Endpoint) {
+// setEndpoints makes the pool's endpoints those that were found.
+func (p *Pool) setEndpoints(given []Member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.removed.Load() {
@@ -58,39 +57,61 @@ func (p *Pool) setEndpoints(given []config.Endpoint) {
 // changed, come back if they have not drained yet, or are made; the others drain. The lock is held.
 func (p *Pool) replaceEndpoints() {
 	s := p.settings.Load()
-	old := make(map[endpointKey]*Endpoint)
-	at := make(map[string]*Endpoint)
-	for _, e := range slices.Concat(p.draining, p.endpoints) {
-		old[e.key] = e
-		at[e.Address] = e
-	}
 	next := make([]*Endpoint, 0, len(p.given))
-	for _, g := range p.given {
-		key := s.key(g)
-		e := old[key]
-		if e == nil {
-			e = p.newEndpoint(s, g, at[g.Address()])
+	left := p.draining
+	at := 0 // both lists are sorted by address
+	for i := range p.given {
+		g := &p.given[i]
+		for at < len(p.endpoints) && p.endpoints[at].Address < g.Address {
+			left = append(left, p.endpoints[at])
+			at++
 		}
-		delete(old, key)
+		var e, predecessor *Endpoint
+		if at < len(p.endpoints) && p.endpoints[at].Address == g.Address {
+			predecessor = p.endpoints[at]
+			at++
+		}
+		key := s.key(g)
+		if predecessor != nil && predecessor.key == key {
+			e = predecessor
+		} else {
+			if predecessor != nil {
+				left = append(left, predecessor)
+			}
+			e, left = takeBack(left, key)
+		}
+		if e == nil {
+			e = p.newEndpoint(s, g, predecessor)
+		}
+		e.left.Store(false)
+		e.condition = g.Condition
 		next = append(next, e)
 	}
-	slices.SortFunc(next, byAddress)
-	p.endpoints, p.draining = next, nil
-	for _, e := range old {
-		p.draining = append(p.draining, e)
-	}
-	slices.SortFunc(p.draining, byAddress)
+	left = append(left, p.endpoints[at:]...)
+	slices.SortFunc(left, byAddress)
+	p.endpoints, p.draining = next, left
 	p.rebuild()
 	p.drain()
 }
 
-// newEndpoint makes an endpoint. predecessor is the one at the same address, if any: what probes said of it still holds.
-func (p *Pool) newEndpoint(s *settings, g config.Endpoint, predecessor *Endpoint) *Endpoint {
-	e := &Endpoint{Address: g.Address(), Config: s.endpointConfig(p.Name, g), key: s.key(g), fresh: true}
+// takeBack takes the endpoint of that key out of those that have left and not drained yet; nil if it is none of them.
+func takeBack(left []*Endpoint, key endpointKey) (*Endpoint, []*Endpoint) {
+	for i, e := range left {
+		if e.key == key {
+			return e, slices.Delete(left, i, i+1)
+		}
+	}
+	return nil, left
+}
+
+// newEndpoint makes an endpoint. predecessor is the one at the same address, if any: what probes said of it still holds, unless it is another
+// replica that has got the address.
+func (p *Pool) newEndpoint(s *settings, g *Member, predecessor *Endpoint) *Endpoint {
+	e := &Endpoint{Address: g.Address, Config: s.endpointConfig(p.Name, g), key: s.key(g), fresh: true}
 	e.Balancer = balancer.NewEndpoint(e.Address, e)
 	e.Upstream = p.dispatcher.options.NewUpstream(e.Config)
 	switch {
-	case predecessor != nil:
+	case predecessor != nil && predecessor.key.id == e.key.id:
 		e.unhealthy = predecessor.unhealthy
 	case s.config.Probe != nil:
 		e.unhealthy = notProbed
@@ -101,11 +122,13 @@ func (p *Pool) newEndpoint(s *settings, g config.Endpoint, predecessor *Endpoint
 // notProbed is why endpoints of a probed pool take no picks at first: nobody knows yet whether they have loaded their model.
 const notProbed = "not probed yet"
 
-// rebuild makes the balancer's snapshot of the endpoints that may be picked. The lock is held.
+// rebuild makes the balancer's snapshot of the endpoints that may be picked: those that are ready, or else, rather than none, those that are
+// being deleted and still serve. Never those that are merely not ready: their model is still loading. The lock is held.
 func (p *Pool) rebuild() {
 	now, s := Now(), p.settings.Load()
-	p.updateEjector()
-	ready := make([]*balancer.Endpoint, 0, len(p.endpoints))
+	candidates, condition := p.candidates()
+	p.updateEjector(candidates)
+	picked := make([]*balancer.Endpoint, 0, len(candidates))
 	busy := p.Ready() > 0 // else nobody is there to take the load in the meantime, and a ramp would only hold all back alike
 	for _, e := range p.endpoints {
 		state := e.want()
@@ -114,17 +137,39 @@ func (p *Pool) rebuild() {
 				e.Balancer.SetStartedAt(now, int64(s.config.SlowStart))
 			}
 			e.fresh = false
-			ready = append(ready, e.Balancer)
+		}
+		if e.condition == condition && e.unhealthy == "" && !e.ejected {
+			picked = append(picked, e.Balancer)
 		}
 		e.state.Store(uint32(state))
 	}
-	p.balancer.SetSnapshot(balancer.NewSnapshot(ready, balancer.Options{MaxInFlight: int64(s.config.MaxInFlight)}))
+	p.balancer.SetSnapshot(balancer.NewSnapshot(picked, balancer.Options{MaxInFlight: int64(s.config.MaxInFlight)}))
 	p.dispatcher.changed()
+}
+
+// candidates are the endpoints that would be picked but for ejection, and the condition that they are in. The lock is held.
+func (p *Pool) candidates() (all []*balancer.Endpoint, c Condition) {
+	for _, c = range []Condition{MemberReady, MemberTerminating} {
+		all = make([]*balancer.Endpoint, 0, len(p.endpoints))
+		for _, e := range p.endpoints {
+			if e.condition == c && e.unhealthy == "" {
+				all = append(all, e.Balancer)
+			}
+		}
+		if len(all) > 0 {
+			return all, c
+		}
+	}
+	return nil, MemberReady
 }
 
 // want is the state of an endpoint that belongs to the pool. The lock is held.
 func (e *Endpoint) want() State {
 	switch {
+	case e.condition == MemberTerminating || e.condition == MemberStopped:
+		return Draining
+	case e.condition == MemberNotReady:
+		return NotReady
 	case e.unhealthy != "":
 		return Unhealthy
 	case e.ejected:
@@ -137,6 +182,7 @@ func (e *Endpoint) want() State {
 // request that captures one nevertheless either is counted here or sees the mark and picks again. The lock is held.
 func (p *Pool) drain() {
 	for _, e := range p.draining {
+		e.left.Store(true)
 		e.state.Store(uint32(Draining))
 	}
 	p.closeIdle()

@@ -13,7 +13,7 @@ import (
 
 func (f *fixture) setEndpoints(numbers ...int) {
 	f.t.Helper()
-	if err := f.SetEndpoints("llama", urls(numbers...)); err != nil {
+	if err := f.SetEndpoints("llama", found(MemberReady, numbers...)); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -100,23 +100,13 @@ func TestDiscoveredEndpointsOutliveApply(t *testing.T) {
 
 func TestSetEndpointsErrors(t *testing.T) {
 	f := newFixture(t, onePool(1, ""))
-	for _, c := range []struct {
-		pool string
-		urls []string
-		want string
-	}{
-		{"qwen", urls(1), `pool "qwen": there is no such pool`},
-		{"llama", []string{"http://10.0.0.9:8000", "10.0.0.8:8000"}, "has no scheme"},
-		{"llama", []string{"http://10.0.0.9:8000", "h2c://10.0.0.9:8000"}, "list each host:port once"},
-	} {
-		if err := f.SetEndpoints(c.pool, c.urls); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("error %v; want %q within", err, c.want)
-		}
+	if err := f.SetEndpoints("qwen", found(MemberReady, 1)); err == nil || !strings.Contains(err.Error(), `pool "qwen": there is no such pool`) {
+		t.Errorf("a pool that is not configured: error %v", err)
 	}
 	if got := f.Pool("llama").Endpoints(); len(got) != 1 || got[0].Address != "10.0.0.1:8000" {
 		t.Error("an error changed the endpoints")
 	}
-	if err := f.SetEndpoints("llama", []string{"http://10.0.0.9:8000", "http://10.0.0.9:8000"}); err != nil || len(f.Pool("llama").Endpoints()) != 1 {
+	if err := f.SetEndpoints("llama", found(MemberReady, 9, 9)); err != nil || len(f.Pool("llama").Endpoints()) != 1 {
 		t.Errorf("a repeated endpoint: error %v, %d endpoints; want it to count once", err, len(f.Pool("llama").Endpoints()))
 	}
 }
@@ -205,7 +195,7 @@ func TestRemovedPool(t *testing.T) {
 		if f.Pool("llama") != nil || !p.Removed() || p.InFlight() != 1 {
 			t.Errorf("listed %v, removed %v, %d in flight", f.Pool("llama"), p.Removed(), p.InFlight())
 		}
-		if err := f.SetEndpoints("llama", urls(1)); err == nil {
+		if err := f.SetEndpoints("llama", found(MemberReady, 1)); err == nil {
 			t.Error("a removed pool gets endpoints")
 		}
 		complete(holder, 200)

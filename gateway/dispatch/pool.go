@@ -39,7 +39,7 @@ type Pool struct {
 	mu         sync.Mutex
 	endpoints  []*Endpoint // by address
 	draining   []*Endpoint // removed and not yet idle
-	given      []config.Endpoint
+	given      []Member    // by address
 	ejectTimer timer
 }
 

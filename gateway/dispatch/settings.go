@@ -78,15 +78,16 @@ func parseEndpoints(urls []string) ([]config.Endpoint, error) {
 // one drains.
 type endpointKey struct {
 	config.Endpoint
+	id              string // see Member.ID
 	tls             string // see clientTLS
 	connectTimeout  time.Duration
 	idleConnections int
 	idleTimeout     time.Duration
 }
 
-func (s *settings) key(e config.Endpoint) endpointKey {
+func (s *settings) key(e *Member) endpointKey {
 	k := endpointKey{
-		Endpoint: e, connectTimeout: s.connectTimeout,
+		Endpoint: e.Endpoint, id: e.ID, connectTimeout: s.connectTimeout,
 		idleConnections: s.config.IdleConnections, idleTimeout: s.config.IdleTimeout.Std(),
 	}
 	if e.Scheme == "https" {
@@ -95,9 +96,9 @@ func (s *settings) key(e config.Endpoint) endpointKey {
 	return k
 }
 
-func (s *settings) endpointConfig(pool string, e config.Endpoint) EndpointConfig {
+func (s *settings) endpointConfig(pool string, e *Member) EndpointConfig {
 	c := EndpointConfig{
-		Pool: pool, Address: e.Address(), Scheme: e.Scheme, ConnectTimeout: s.connectTimeout,
+		Pool: pool, Address: e.Address, Scheme: e.Scheme, ConnectTimeout: s.connectTimeout,
 		IdleConnections: s.config.IdleConnections, IdleTimeout: s.config.IdleTimeout.Std(),
 	}
 	if e.Scheme == "https" {

@@ -1,0 +1,246 @@
+package discovery
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/penstock/penstock/config"
+)
+
+// serviceState is what is known of a Service, and what follows from it for the pool. It has no clock and no goroutine.
+//
+// A pool is never emptied by a mistake: where there is a reason to think that one was made (the Service was deleted, lost its port, or selects
+// other pods than before, none of which is ready), the endpoints that were there last stay until there are ready ones again. A Service whose
+// pods went away, as they do when it is scaled to zero, is no mistake.
+type serviceState struct {
+	config config.Service
+	place  place
+
+	slicesKnown, serviceKnown bool
+	slices                    map[string]*slice
+	service                   *corev1.Service // nil: there is none, or nobody knows
+	ordered                   []*slice        // slices by name; nil after a change of which there are
+
+	// changed is when the latest change of a slice happened that was not resolved yet.
+	changed time.Time
+
+	good     *found            // the last with an endpoint that serves
+	selector map[string]string // the Service's when good was found
+	emptied  time.Time         // when good was replaced by nothing, without a reason to think of a mistake; zero while good holds
+}
+
+// reordering is how long after the last endpoint has gone the news of what explains it may come: the watches of a Service and of its slices
+// are two streams.
+const reordering = 5 * time.Second
+
+// settingsAnnotation is the annotation of a Service that holds settings of the pool, as YAML.
+const settingsAnnotation = "penstock.io/pool"
+
+func (s *serviceState) replaceSlices(all map[string]*slice) {
+	for name, next := range all {
+		s.noteTrigger(s.slices[name], next)
+	}
+	s.slices, s.slicesKnown, s.ordered = all, true, nil
+}
+
+func (s *serviceState) setSlice(next *slice, deleted bool) {
+	old := s.slices[next.name]
+	switch {
+	case deleted:
+		delete(s.slices, next.name)
+	default:
+		if s.slices == nil {
+			s.slices = make(map[string]*slice)
+		}
+		s.noteTrigger(old, next)
+		s.slices[next.name] = next
+	}
+	s.ordered = nil
+}
+
+// noteTrigger notes when the change of a slice happened. A slice keeps saying when its last change was: only news counts, and what is there
+// at the start is none.
+func (s *serviceState) noteTrigger(old, next *slice) {
+	if s.slicesKnown && !next.changed.IsZero() && (old == nil || !old.changed.Equal(next.changed)) {
+		s.changed = next.changed
+	}
+}
+
+func (s *serviceState) setService(service *corev1.Service) {
+	s.service, s.serviceKnown = service, true
+}
+
+// resolve returns the endpoints that the pool is to have, nil while nobody knows, and what is wrong.
+func (s *serviceState) resolve(now time.Time) (*found, error) {
+	if !s.slicesKnown || !s.serviceKnown {
+		return nil, nil
+	}
+	next, problem := s.read()
+	if usable(next.endpoints) {
+		s.good, s.emptied = next, time.Time{}
+		if s.service != nil {
+			s.selector = s.service.Spec.Selector
+		}
+		return next, problem
+	}
+	if problem == nil {
+		problem = s.newSelector()
+	}
+	switch {
+	case s.good == nil:
+		return next, s.explainEmpty(problem)
+	case problem != nil && (s.emptied.IsZero() || now.Sub(s.emptied) < reordering):
+		s.emptied = time.Time{}
+		return &found{endpoints: s.good.endpoints, settings: next.settings},
+			fmt.Errorf("%w; its last %d endpoints stay in use until there are ready ones again", problem, len(s.good.endpoints))
+	case s.emptied.IsZero():
+		s.emptied = now
+	}
+	return next, s.explainEmpty(problem)
+}
+
+// read puts together what the Service and its slices say.
+func (s *serviceState) read() (*found, error) {
+	next := &found{changed: s.changed}
+	s.changed = time.Time{}
+	port, problem := s.port()
+	if s.service != nil {
+		next.settings = s.service.Annotations[settingsAnnotation]
+	}
+	if problem != nil && (s.service != nil || s.config.Port == "") {
+		return next, problem // without the Service, a port's name may still be one of the slices'
+	}
+	var portless bool
+	next.endpoints, portless = union(s.inOrder(), port, s.scheme(), s.preferIPv6(), s.place)
+	switch {
+	case problem != nil:
+	case portless && len(next.endpoints) == 0:
+		problem = fmt.Errorf("Service %s has endpoints, and none has port %s; the pods' containers must have the port that the Service's targetPort names",
+			s.name(), quotePort(port))
+	default:
+		problem = s.sliceProblem()
+	}
+	return next, problem
+}
+
+func (s *serviceState) inOrder() []*slice {
+	if s.ordered == nil {
+		s.ordered = make([]*slice, 0, len(s.slices))
+		for _, name := range slices.Sorted(maps.Keys(s.slices)) {
+			s.ordered = append(s.ordered, s.slices[name])
+		}
+	}
+	return s.ordered
+}
+
+// port returns the name of the Service's port whose endpoints are the pool's, or what is wrong.
+func (s *serviceState) port() (name string, err error) {
+	if s.service == nil {
+		return s.config.Port, fmt.Errorf("there is no Service %s; create it, or correct the pool's service", s.name())
+	}
+	if s.service.Spec.Type == corev1.ServiceTypeExternalName {
+		return "", fmt.Errorf("Service %s is of type ExternalName, which has no endpoints; use dns: {name: %s, port: PORT} instead", s.name(), s.service.Spec.ExternalName)
+	}
+	ports := make([]corev1.ServicePort, 0, len(s.service.Spec.Ports))
+	for _, p := range s.service.Spec.Ports {
+		if p.Protocol == "" || p.Protocol == corev1.ProtocolTCP {
+			ports = append(ports, p)
+		}
+	}
+	number, _ := strconv.Atoi(s.config.Port)
+	for _, p := range ports {
+		if s.config.Port == "" && len(ports) == 1 || s.config.Port != "" && p.Name == s.config.Port || number != 0 && int(p.Port) == number {
+			return p.Name, nil
+		}
+	}
+	switch {
+	case len(ports) == 0:
+		return "", fmt.Errorf("Service %s has no TCP port; give it the one at which its pods serve", s.name())
+	case s.config.Port == "":
+		return "", fmt.Errorf("Service %s has more than one port: %s; say which one is meant, as port: NAME", s.name(), names(ports))
+	}
+	return "", fmt.Errorf("Service %s has no port %s; it has %s", s.name(), s.config.Port, names(ports))
+}
+
+// scheme is how endpoints are spoken to where the configuration says it; empty where the Service's port does.
+func (s *serviceState) scheme() string {
+	if s.config.Scheme == "auto" {
+		return ""
+	}
+	return s.config.Scheme
+}
+
+func (s *serviceState) preferIPv6() bool {
+	return s.service != nil && len(s.service.Spec.IPFamilies) > 0 && s.service.Spec.IPFamilies[0] == corev1.IPv6Protocol
+}
+
+// sliceProblem is what is wrong with the slices.
+func (s *serviceState) sliceProblem() error {
+	var problems []string
+	for _, one := range s.inOrder() {
+		if one.problem != "" {
+			problems = append(problems, one.problem)
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	const most = 3
+	if len(problems) > most {
+		problems = append(problems[:most], fmt.Sprintf("and %d more", len(problems)-most))
+	}
+	return errors.New(strings.Join(problems, "; "))
+}
+
+// newSelector says that the Service selects other pods than those that were found last, if it does.
+func (s *serviceState) newSelector() error {
+	if s.good == nil || s.service == nil || maps.Equal(s.selector, s.service.Spec.Selector) {
+		return nil
+	}
+	return fmt.Errorf("Service %s now selects pods by %s, and none of them is ready", s.name(), labels(s.service.Spec.Selector))
+}
+
+// explainEmpty says why nothing serves, where that is worth saying: a Service without any endpoint at the start may be waiting for one.
+func (s *serviceState) explainEmpty(problem error) error {
+	if problem != nil || s.service == nil || len(s.service.Spec.Selector) > 0 {
+		return problem
+	}
+	for _, one := range s.slices {
+		if len(one.endpoints) > 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("Service %s has no selector, and nobody has given it endpoints", s.name())
+}
+
+func (s *serviceState) name() string { return s.config.Namespace + "/" + s.config.Name }
+
+// usable reports whether requests could go to one of the endpoints.
+func usable(all []Endpoint) bool {
+	return slices.ContainsFunc(all, func(e Endpoint) bool { return e.Condition == Ready || e.Condition == Terminating })
+}
+
+func labels(selector map[string]string) string {
+	if len(selector) == 0 {
+		return "nothing"
+	}
+	var list []string
+	for _, key := range slices.Sorted(maps.Keys(selector)) {
+		list = append(list, key+"="+selector[key])
+	}
+	return strings.Join(list, ",")
+}
+
+func quotePort(name string) string {
+	if name == "" {
+		return "without a name"
+	}
+	return name
+}
