@@ -20,8 +20,9 @@ const (
 // columns; so this one walks the nodes itself.
 type decoder struct {
 	*report
-	open     []*yaml.Node // the anchored nodes that are being unfolded
-	expanded int          // nodes seen within them
+	open     []*yaml.Node     // the anchored nodes that are being unfolded
+	expanded int              // nodes seen within them
+	pools    map[string]*Pool // what pools add to in place of the defaults, by path
 }
 
 // decode fills out from n, the field at path. tag is the field's struct tag.
@@ -41,9 +42,7 @@ func (d *decoder) decode(n *yaml.Node, path string, out reflect.Value, tag refle
 		out.Set(reflect.New(out.Type().Elem()))
 		out = out.Elem()
 	}
-	if v, ok := defaults[out.Type()]; ok {
-		out.Set(v)
-	}
+	d.setDefaults(path, out)
 	switch {
 	case out.Type() == durationType:
 		d.duration(n, path, out)
@@ -55,6 +54,18 @@ func (d *decoder) decode(n *yaml.Node, path string, out reflect.Value, tag refle
 		d.list(n, path, out)
 	default:
 		d.scalar(n, path, out, tag)
+	}
+}
+
+// setDefaults gives the section at path the values that the file adds to.
+func (d *decoder) setDefaults(path string, out reflect.Value) {
+	if v, ok := defaults[out.Type()]; ok {
+		out.Set(v)
+	}
+	if pool, ok := out.Addr().Interface().(*Pool); ok {
+		if settings := d.pools[path]; settings != nil {
+			*pool = *settings
+		}
 	}
 }
 

@@ -30,7 +30,11 @@ func Load(path string) (*Config, error) {
 
 // Parse parses and validates a configuration; name is what its errors call the file. The error is Errors: everything that is wrong,
 // unless the YAML itself is broken, which hides the rest. Parse does not keep data.
-func Parse(name string, data []byte) (*Config, error) {
+func Parse(name string, data []byte) (*Config, error) { return ParseOver(name, data, nil) }
+
+// ParseOver is Parse for pools that have settings from elsewhere, by name. What the file says of a pool wins over them, and they win over the
+// defaults. Sections of a pool that may be absent, such as probe, count as a whole.
+func ParseOver(name string, data []byte, settings map[string]*Pool) (*Config, error) {
 	r := newReport(name)
 	r.spots = make(map[string]spot)
 	root := readDocument(r, data)
@@ -38,7 +42,10 @@ func Parse(name string, data []byte) (*Config, error) {
 		return nil, r.err()
 	}
 	c := new(Config)
-	d := &decoder{report: r}
+	d := &decoder{report: r, pools: make(map[string]*Pool, len(settings))}
+	for pool, given := range settings {
+		d.pools[under("pools", pool)] = given
+	}
 	d.decode(root, "", reflect.ValueOf(c).Elem(), "")
 	if !r.full {
 		validate(c, r)

@@ -11,9 +11,12 @@ const quickPool = "default"
 
 // Quick builds and validates the configuration of a gateway without a file: one pool, named default, of the backends or of the
 // Service, exactly one of which is given. Nothing is probed, and only the metrics of an engine that is named are polled. An empty listen, admin, balance or engine is its default. The error is
-// Errors, whose fields are the flags of penstock serve.
-func Quick(listen, admin string, backends []string, service *Service, balance, engine string) (*Config, error) {
+// Errors, whose fields are the flags of penstock serve. settings are what the pool has from elsewhere in place of the defaults; nil is nothing.
+func Quick(listen, admin string, backends []string, service *Service, balance, engine string, settings *Pool) (*Config, error) {
 	pool := DefaultPool
+	if settings != nil {
+		pool = *settings
+	}
 	pool.Endpoints, pool.Service = backends, service
 	c := DefaultConfig
 	c.Pools = map[string]*Pool{quickPool: &pool}

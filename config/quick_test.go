@@ -6,7 +6,7 @@ import (
 )
 
 func TestQuick(t *testing.T) {
-	c, err := Quick(":9000", "", []string{"http://10.0.0.1:8000", "http://10.0.0.2:8000"}, nil, "random", "vllm")
+	c, err := Quick(":9000", "", []string{"http://10.0.0.1:8000", "http://10.0.0.2:8000"}, nil, "random", "vllm", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestQuickService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Quick("", "", nil, s, "", "")
+	c, err := Quick("", "", nil, s, "", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestQuickErrors(t *testing.T) {
 			want: `--admin: ":8001" takes the same port as listen, ":8001"; want a port of its own, such as :8002`},
 		{service: &Service{Scheme: "http", Name: "x"}, want: "--service: is missing; want the Service's namespace"},
 	} {
-		got, err := Quick(c.listen, c.admin, c.backends, c.service, c.balance, c.engine)
+		got, err := Quick(c.listen, c.admin, c.backends, c.service, c.balance, c.engine, nil)
 		if got != nil || errorText(err) != c.want {
 			t.Errorf("got %v and\n%v\nwant\n%s", got, err, c.want)
 		}

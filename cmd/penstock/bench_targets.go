@@ -107,7 +107,7 @@ func policyGateway(policy string, replicas []*mock.Server, log *slog.Logger) (*g
 	if session {
 		quick = "" // which needs to be told what a session is
 	}
-	c, err := config.Quick("127.0.0.1:0", "127.0.0.1:0", urlsOf(replicas), nil, quick, mock.DefaultOptions.Engine)
+	c, err := config.Quick("127.0.0.1:0", "127.0.0.1:0", urlsOf(replicas), nil, quick, mock.DefaultOptions.Engine, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func closeReplicas(replicas []*mock.Server) {
 
 // gateway makes the gateway, with its ports open. The demo's end is not worth waiting for.
 func (d *demoFlags) gateway(replicas []*mock.Server, log *slog.Logger) (*gateway.Gateway, error) {
-	c, err := config.Quick(d.listen, d.admin, urlsOf(replicas), nil, "", "")
+	c, err := config.Quick(d.listen, d.admin, urlsOf(replicas), nil, "", "", nil)
 	if err != nil {
 		return nil, err
 	}

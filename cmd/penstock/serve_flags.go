@@ -43,7 +43,7 @@ func parseServe(args []string, stderr io.Writer) (s *serveFlags, code int, ok bo
 // load returns the configuration that the command line asks for.
 func (s *serveFlags) load() (*config.Config, error) {
 	if s.file == "" {
-		return s.withoutFile()
+		return s.withoutFile(nil)
 	}
 	c, err := config.Load(s.file)
 	if err != nil {
@@ -63,8 +63,9 @@ func (s *serveFlags) override(c *config.Config) {
 	}
 }
 
-// withoutFile makes a configuration with a single pool, which takes every request.
-func (s *serveFlags) withoutFile() (*config.Config, error) {
+// withoutFile makes a configuration with a single pool, which takes every request. settings are those that it has from its Service; what flags
+// say wins over them.
+func (s *serveFlags) withoutFile(settings *config.Pool) (*config.Config, error) {
 	var service *config.Service
 	if s.service != "" {
 		var err error
@@ -72,7 +73,7 @@ func (s *serveFlags) withoutFile() (*config.Config, error) {
 			return nil, err
 		}
 	}
-	c, err := config.Quick(s.listen, s.admin, s.backends, service, s.balance, s.engine)
+	c, err := config.Quick(s.listen, s.admin, s.backends, service, s.balance, s.engine, settings)
 	if err != nil || s.probe == "" {
 		return c, err
 	}

@@ -1,0 +1,55 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// notSettings are the fields of a pool that say where its endpoints are or what files are read. They are the operator's of the gateway to set,
+// not those's who own the model servers.
+var notSettings = []string{"endpoints", "service", "tls"}
+
+// ParseSettings parses and validates settings of a pool that come from elsewhere than the configuration file, such as an annotation of the pool's
+// Service: the fields of a pool, but for those that say where its endpoints are. What is not set has its default. name is what errors call
+// the text. The error is Errors.
+func ParseSettings(name string, data []byte) (*Pool, error) {
+	r := newReport(name)
+	r.spots = make(map[string]spot)
+	root := readDocument(r, data)
+	if root == nil {
+		return nil, r.err()
+	}
+	p := new(Pool)
+	d := &decoder{report: r}
+	d.decode(root, "", reflect.ValueOf(p).Elem(), "")
+	refuseFields(r, root)
+	if !r.full {
+		r.values(reflect.ValueOf(p).Elem(), "", "")
+		r.settings(p)
+	}
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// settings checks what a pool's settings say of each other.
+func (r *report) settings(p *Pool) {
+	complete := *p
+	complete.Endpoints, complete.Service, complete.TLS = []string{"http://placeholder:1"}, nil, nil
+	r.pool(&complete, "")
+}
+
+func refuseFields(r *report, root *yaml.Node) {
+	if root.Kind != yaml.MappingNode {
+		return
+	}
+	for i := 0; i < len(root.Content); i += 2 {
+		if key := root.Content[i]; slices.Contains(notSettings, key.Value) {
+			r.at(spotOf(key), key.Value, "cannot be set here", "set it in the gateway's configuration")
+			r.broken[key.Value] = struct{}{}
+		}
+	}
+}
