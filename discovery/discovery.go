@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/discovery/kube"
 )
 
 // Condition says what a source knows of an endpoint's readiness.
@@ -69,15 +71,44 @@ type Source interface {
 	Run(ctx context.Context, sink Sink) error
 }
 
-// Sources returns the sources of the pools of c whose endpoints are not listed there. The error names every pool for which there is
-// none: nothing watches Kubernetes Services yet.
-func Sources(c *config.Config) ([]Source, error) {
-	var errs []error
+// Finder makes sources. Its zero value is ready for use by one goroutine.
+type Finder struct {
+	kubernetes *kube.Client // made when it is first needed
+}
+
+// Sources returns the sources of the pools of c whose endpoints are not listed there.
+func (f *Finder) Sources(c *config.Config) ([]Source, error) {
+	var all []Source
 	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
-		if s := c.Pools[name].Service; s != nil {
-			errs = append(errs, fmt.Errorf("cannot watch the Kubernetes Service %s/%s of pool %s: this build has no Kubernetes discovery; list the pool's endpoints instead",
-				s.Namespace, s.Name, name))
+		p := c.Pools[name]
+		switch {
+		case p.Service != nil:
+			client, err := f.client()
+			if err != nil {
+				return nil, fmt.Errorf("cannot watch the Kubernetes Service %s/%s of pool %s: %w", p.Service.Namespace, p.Service.Name, name, err)
+			}
+			source, err := newServiceSource(name, p.Service, client, placeOf(os.Getenv))
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, source)
 		}
 	}
-	return nil, errors.Join(errs...)
+	return all, nil
+}
+
+func (f *Finder) client() (*kube.Client, error) {
+	if f.kubernetes != nil {
+		return f.kubernetes, nil
+	}
+	client, err := kube.Connect()
+	f.kubernetes = client
+	return client, err
+}
+
+// IsFinal reports whether what a source met will not go away by itself: it was refused, for example. What cannot be reached may come back at
+// any time.
+func IsFinal(err error) bool {
+	var refused *kube.Refusal
+	return errors.As(err, &refused)
 }

@@ -38,17 +38,19 @@ const (
 )
 
 // newServiceSource returns a source of the endpoints of a pool's Service.
-func newServiceSource(pool string, c *config.Service, client *kube.Client, place place) *serviceSource {
-	if !c.TopologyHints {
-		place = noPlace
+func newServiceSource(pool string, c *config.Service, client *kube.Client, at place) (*serviceSource, error) {
+	switch {
+	case !c.TopologyHints:
+		at = place{}
+	case at == place{}:
+		return nil, fmt.Errorf("cannot follow topology hints in pool %s: neither PENSTOCK_NODE nor PENSTOCK_ZONE says where the gateway runs; "+
+			"set them from the pod's spec.nodeName and its label topology.kubernetes.io/zone, or leave topologyHints out", pool)
 	}
 	return &serviceSource{
-		pool: pool, config: *c, client: client, place: place, now: time.Now,
-		woken: make(chan struct{}, 1), state: serviceState{config: *c, place: place},
-	}
+		pool: pool, config: *c, client: client, place: at, now: time.Now,
+		woken: make(chan struct{}, 1), state: serviceState{config: *c, place: at},
+	}, nil
 }
-
-var noPlace place
 
 // Pool is the pool's name.
 func (s *serviceSource) Pool() string { return s.pool }

@@ -31,17 +31,23 @@ type serviceState struct {
 	// changed is when the latest change of a slice happened that was not resolved yet.
 	changed time.Time
 
-	good     *found            // the last with an endpoint that serves
-	selector map[string]string // the Service's when good was found
-	emptied  time.Time         // when good was replaced by nothing, without a reason to think of a mistake; zero while good holds
+	good    *found    // the last with an endpoint that serves
+	emptied time.Time // when good was replaced by nothing, without a reason to think of a mistake; zero while good holds
+
+	selector   map[string]string // the Service's that good was selected by
+	reselected time.Time         // when the Service was first seen with another one; zero while it has selector
+	kept       bool              // good stays for that
 }
 
 // reordering is how long after the last endpoint has gone the news of what explains it may come: the watches of a Service and of its slices
 // are two streams.
 const reordering = 5 * time.Second
 
-// settingsAnnotation is the annotation of a Service that holds settings of the pool, as YAML.
-const settingsAnnotation = "penstock.io/pool"
+// reselecting is how long Kubernetes may take at most to make the slices follow a changed selector.
+const reselecting = time.Minute
+
+// SettingsAnnotation is the annotation of a Service that holds settings of the pool, as YAML.
+const SettingsAnnotation = "penstock.io/pool"
 
 func (s *serviceState) replaceSlices(all map[string]*slice) {
 	for name, next := range all {
@@ -83,15 +89,13 @@ func (s *serviceState) resolve(now time.Time) (*found, error) {
 		return nil, nil
 	}
 	next, problem := s.read()
+	s.noteSelector(next, now)
 	if usable(next.endpoints) {
-		s.good, s.emptied = next, time.Time{}
-		if s.service != nil {
-			s.selector = s.service.Spec.Selector
-		}
+		s.good, s.emptied, s.kept = next, time.Time{}, false
 		return next, problem
 	}
 	if problem == nil {
-		problem = s.newSelector()
+		problem = s.newSelector(now)
 	}
 	switch {
 	case s.good == nil:
@@ -112,7 +116,7 @@ func (s *serviceState) read() (*found, error) {
 	s.changed = time.Time{}
 	port, problem := s.port()
 	if s.service != nil {
-		next.settings = s.service.Annotations[settingsAnnotation]
+		next.settings = s.service.Annotations[SettingsAnnotation]
 	}
 	if problem != nil && (s.service != nil || s.config.Port == "") {
 		return next, problem // without the Service, a port's name may still be one of the slices'
@@ -199,11 +203,46 @@ func (s *serviceState) sliceProblem() error {
 	return errors.New(strings.Join(problems, "; "))
 }
 
+// noteSelector takes note of a Service's changed selector. The slices follow some time later: when they have an endpoint that was not there
+// before, or when they had the time to.
+func (s *serviceState) noteSelector(next *found, now time.Time) {
+	switch {
+	case s.service == nil:
+	case maps.Equal(s.selector, s.service.Spec.Selector):
+		s.reselected = time.Time{}
+	case s.reselected.IsZero() && s.good != nil:
+		s.reselected = now
+		fallthrough
+	default:
+		if usable(next.endpoints) && (s.good == nil || s.expired(now) || usable(added(s.good.endpoints, next.endpoints))) {
+			s.selector, s.reselected = s.service.Spec.Selector, time.Time{}
+		}
+	}
+}
+
+func (s *serviceState) expired(now time.Time) bool { return now.Sub(s.reselected) >= reselecting }
+
+// added is what is in after and was not in before.
+func added(before, after []Endpoint) []Endpoint {
+	known := make(map[config.Endpoint]string, len(before))
+	for _, e := range before {
+		known[e.Endpoint] = e.ID
+	}
+	var all []Endpoint
+	for _, e := range after {
+		if id, ok := known[e.Endpoint]; !ok || id != e.ID {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
 // newSelector says that the Service selects other pods than those that were found last, if it does.
-func (s *serviceState) newSelector() error {
-	if s.good == nil || s.service == nil || maps.Equal(s.selector, s.service.Spec.Selector) {
+func (s *serviceState) newSelector(now time.Time) error {
+	if s.good == nil || s.service == nil || s.reselected.IsZero() || s.expired(now) && !s.kept {
 		return nil
 	}
+	s.kept = true
 	return fmt.Errorf("Service %s now selects pods by %s, and none of them is ready", s.name(), labels(s.service.Spec.Selector))
 }
 

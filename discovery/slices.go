@@ -172,9 +172,12 @@ func union(all []*slice, port, scheme string, ipv6 bool, place place) (endpoints
 type merger struct {
 	ipv6      bool
 	list      []listed
-	byID      map[string]int
-	byAddress map[string]int
+	byID      map[listedAt]int
+	byAddress map[listedAt]int
 }
+
+// listedAt is a replica, or an address, and one of its ports.
+type listedAt struct{ who, port string }
 
 type listed struct {
 	*sliceEndpoint
@@ -185,11 +188,12 @@ type listed struct {
 
 func (m *merger) add(s *slice, port *slicePort, e *sliceEndpoint) {
 	if m.byAddress == nil {
-		m.byID, m.byAddress = make(map[string]int), make(map[string]int)
+		m.byID, m.byAddress = make(map[listedAt]int), make(map[listedAt]int)
 	}
-	at, known := m.byAddress[e.host]
+	id, address := listedAt{e.id, port.number}, listedAt{e.host, port.number}
+	at, known := m.byAddress[address]
 	if e.id != "" && !known {
-		at, known = m.byID[e.id]
+		at, known = m.byID[id]
 	}
 	if !known {
 		at = len(m.list)
@@ -198,9 +202,9 @@ func (m *merger) add(s *slice, port *slicePort, e *sliceEndpoint) {
 		m.merge(&m.list[at], s, port, e)
 	}
 	if e.id != "" {
-		m.byID[e.id] = at
+		m.byID[id] = at
 	}
-	m.byAddress[e.host] = at
+	m.byAddress[address] = at
 }
 
 // merge adds what another listing says of a replica, or of another one that had or has its address.
@@ -241,6 +245,11 @@ func (m *merger) result(scheme string, place place) []Endpoint {
 
 // place is where the gateway runs; empty where endpoints' hints about places are not to be followed.
 type place struct{ zone, node string }
+
+// placeOf reads where the gateway runs from its environment, which a pod has from Kubernetes.
+func placeOf(getenv func(string) string) place {
+	return place{zone: getenv("PENSTOCK_ZONE"), node: getenv("PENSTOCK_NODE")}
+}
 
 // chooser says which replicas are for this place, nil if all are. As kube-proxy does, it follows hints only where every ready replica has
 // them, and only where they leave a ready one.

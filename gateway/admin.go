@@ -63,11 +63,28 @@ func serveLive(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
 
 // serveReady answers /readyz with 200 while the gateway should get traffic, else with 503 and the reason.
 func (g *Gateway) serveReady(w http.ResponseWriter, _ *http.Request) {
-	if p := g.phase(); p != phaseServing {
-		http.Error(w, p.String(), http.StatusServiceUnavailable)
+	if why := g.notReady(); why != "" {
+		http.Error(w, why, http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "ok")
+}
+
+// notReady says why the gateway should not get traffic; empty if it should. From its start on it waits until it has heard where the endpoints of
+// every pool are, so that a rollout of the gateway does not go on to replicas that know nothing. After that nothing that discovery meets makes
+// it unready.
+func (g *Gateway) notReady() string {
+	if p := g.phase(); p != phaseServing {
+		return p.String()
+	}
+	if g.known.Load() {
+		return ""
+	}
+	if pools := g.sources.waiting(); pools != "" {
+		return "waiting for the endpoints of " + pools + " to be discovered"
+	}
+	g.known.Store(true)
+	return ""
 }
 
 // serveConfig answers /debug/config with the configuration that is in force, defaults included and credentials left out.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/penstock/penstock/balancer"
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/discovery"
 	"github.com/penstock/penstock/gateway/bridge"
 	"github.com/penstock/penstock/gateway/dispatch"
 	"github.com/penstock/penstock/gateway/http1"
@@ -35,6 +36,8 @@ type Options struct {
 	ConfigPath string
 	// Override changes a configuration that was read from ConfigPath before it is applied, as flags do; nil changes nothing.
 	Override func(*config.Config)
+	// Configure makes the configuration anew where there is no file, for settings of pools that come from their Services; nil ignores those.
+	Configure func(settings map[string]*config.Pool) (*config.Config, error)
 	// Signals tells Run what to do: SIGHUP reads the configuration and the certificates again, any other signal stops the gateway
 	// gracefully, and a second one at once. nil leaves stopping to Run's context.
 	Signals <-chan os.Signal
@@ -55,7 +58,9 @@ type Gateway struct {
 
 	config     atomic.Pointer[config.Config] // in force
 	generation atomic.Int64
-	fileSum    contentSum // of the configuration file when it was last looked at
+	fileSum    contentSum              // of the configuration file when it was last looked at
+	content    []byte                  // of the configuration file when it was last taken; nil until it was read again
+	settings   map[string]*config.Pool // that pools have from where their endpoints are discovered
 
 	dispatcher *dispatch.Dispatcher
 	http1      *http1.Server
@@ -64,7 +69,9 @@ type Gateway struct {
 	models     *modelLister
 	probes     *probes
 	polls      *polls
+	finder     discovery.Finder
 	sources    *sources
+	known      atomic.Bool     // every source has spoken once
 	health     *health.Service // what clients of the traffic port may ask over gRPC
 
 	tls          atomic.Pointer[tlsSettings] // nil: plaintext only
@@ -112,7 +119,10 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	})
 	g.probes = &probes{dispatcher: g.dispatcher}
 	g.polls = &polls{dispatcher: g.dispatcher, logger: g.logger}
-	g.sources = &sources{dispatcher: g.dispatcher, probes: g.probes, polls: g.polls, logger: g.logger}
+	g.sources = &sources{
+		dispatcher: g.dispatcher, probes: g.probes, polls: g.polls, metrics: g.metrics.discovery, logger: g.logger,
+		spoke: g.health.Changed, settingsChanged: make(chan struct{}, 1), silent: make(map[string]bool), settings: make(map[string]string),
+	}
 	if err := g.startEngines(cfg); err != nil {
 		g.Close()
 		return nil, err

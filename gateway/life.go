@@ -83,6 +83,8 @@ func (g *Gateway) control(ctx context.Context) (why string) {
 			}
 			g.logger.Info("SIGHUP: reading the configuration and certificates again")
 			g.reload()
+		case <-g.sources.settingsChanged:
+			g.applySettings()
 		case <-configs.C:
 			g.reloadIfChanged()
 		case <-certificates.C:

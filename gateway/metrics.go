@@ -31,6 +31,8 @@ type metrics struct {
 	generation    prometheus.Gauge
 	reloadSuccess prometheus.Gauge
 	certReloads   *prometheus.CounterVec
+
+	discovery *discoveryMetrics
 }
 
 // newMetrics registers every metric. pools is asked at each scrape for the state of pools and endpoints, connections for the open
@@ -71,6 +73,7 @@ func newMetrics(pools func() []*dispatch.Pool, connections func() int, dropped f
 			Help: "Access-log lines that were dropped because their reader was too slow."}, func() float64 { return float64(dropped()) }),
 		poolCollector{pools},
 	)
+	m.discovery = newDiscoveryMetrics(m.registry)
 	return m
 }
 
@@ -86,6 +89,10 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 
 func histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+}
+
+func gauges(name, help string, labels ...string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
 }
 
 func gauge(name, help string) prometheus.Gauge {

@@ -24,7 +24,7 @@ func (g *Gateway) apply(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	found, err := discovery.Sources(c)
+	found, err := g.finder.Sources(c)
 	if err != nil {
 		return err
 	}
@@ -117,18 +117,72 @@ var errUnchanged = errors.New("the configuration is the one in force")
 
 // take parses, checks and applies a configuration. Unless force is set, one that says what is in force already is left alone.
 func (g *Gateway) take(content []byte, force bool) error {
-	c, err := config.Parse(g.options.ConfigPath, content)
+	c, err := g.parse(content)
 	if err != nil {
 		return err
 	}
-	if g.options.Override != nil {
-		g.options.Override(c)
-	}
 	g.keepWhatNeedsRestart(c)
 	if !force && same(c, g.config.Load()) {
+		g.content = content
 		return errUnchanged
 	}
-	return g.apply(c)
+	err = g.apply(c)
+	if err == nil {
+		g.content = content
+	}
+	return err
+}
+
+// parse makes a configuration of the file's content, or without a file of what the gateway was started with.
+func (g *Gateway) parse(content []byte) (*config.Config, error) {
+	if g.options.ConfigPath == "" {
+		return g.options.Configure(g.settings)
+	}
+	c, err := config.ParseOver(g.options.ConfigPath, content, g.settings)
+	if err == nil && g.options.Override != nil {
+		g.options.Override(c)
+	}
+	return c, err
+}
+
+// applySettings puts in force what Services' annotations say of pools. What of it is wrong is told, and what was last said of that pool stays.
+func (g *Gateway) applySettings() {
+	next := make(map[string]*config.Pool)
+	for pool, text := range g.sources.poolSettings() {
+		settings, err := config.ParseSettings("the annotation "+discovery.SettingsAnnotation, []byte(text))
+		if err != nil {
+			for _, e := range split(err) {
+				g.logger.Error("cannot use the settings of a pool's Service: the last ones stay", "pool", pool, "error", e)
+			}
+			settings = g.settings[pool]
+		}
+		if settings != nil {
+			next[pool] = settings
+		}
+	}
+	before := g.settings
+	g.settings = next
+	if err := g.retake(); err != nil {
+		g.settings = before
+		g.tellReload(err)
+	}
+}
+
+// retake applies the configuration as it was last read.
+func (g *Gateway) retake() (err error) {
+	content := g.content
+	switch {
+	case g.options.ConfigPath == "" && g.options.Configure == nil:
+		return errUnchanged
+	case g.options.ConfigPath != "" && content == nil:
+		if content, _, err = readContent(g.options.ConfigPath); err != nil {
+			return err
+		}
+	}
+	if err = g.take(content, false); err == nil {
+		g.logger.Info("settings of pools' Services applied", "generation", g.generation.Load())
+	}
+	return err
 }
 
 func same(a, b *config.Config) bool {

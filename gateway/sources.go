@@ -3,34 +3,99 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/penstock/penstock/discovery"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
-// sources runs the sources of the configuration that is in force.
+// sources runs the sources of the configuration that is in force, and hands on what they find.
 type sources struct {
 	dispatcher *dispatch.Dispatcher
 	probes     *probes
 	polls      *polls
+	metrics    *discoveryMetrics
 	logger     *slog.Logger
-	stop       context.CancelFunc
-	running    sync.WaitGroup
+	// spoke is called when a source has spoken for the first time.
+	spoke func()
+	// settingsChanged takes a value when a pool's settings from a source have changed.
+	settingsChanged chan struct{}
+
+	running map[string]*runningSource // by key; set and close alone use it
+
+	mu       sync.Mutex
+	silent   map[string]bool   // pools whose source has not spoken yet
+	settings map[string]string // pools' settings, as their sources found them
 }
 
-// set stops the sources that run and starts these. The endpoints that the old ones found stay until the new ones have spoken.
+type runningSource struct {
+	pool  string
+	stop  context.CancelFunc
+	ended chan struct{}
+}
+
+// set runs these sources and stops those that are none of them. Of a pool whose source changes, the endpoints that the old one found stay until the
+// new one has spoken.
 func (s *sources) set(all []discovery.Source) {
-	s.close()
-	ctx, stop := context.WithCancel(context.Background())
-	s.stop = stop
+	next := make(map[string]*runningSource, len(all))
 	for _, source := range all {
-		s.running.Go(func() {
-			if err := source.Run(ctx, s); err != nil {
-				s.logger.Error("endpoints are no longer discovered; the last ones stay", "error", err)
-			}
-		})
+		next[source.Key()] = s.running[source.Key()]
 	}
+	for key, old := range s.running {
+		if next[key] == nil {
+			old.close()
+		}
+	}
+	s.forget(all)
+	for _, source := range all {
+		if next[source.Key()] == nil {
+			next[source.Key()] = s.start(source)
+		}
+	}
+	s.running = next
+}
+
+// forget drops what is known of pools that no longer have a source.
+func (s *sources) forget(all []discovery.Source) {
+	has := func(pool string) bool {
+		return slices.ContainsFunc(all, func(source discovery.Source) bool { return source.Pool() == pool })
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, old := range s.running {
+		if !has(old.pool) {
+			s.metrics.forget(old.pool)
+			delete(s.silent, old.pool)
+			delete(s.settings, old.pool)
+		}
+	}
+}
+
+func (s *sources) start(source discovery.Source) *runningSource {
+	ctx, stop := context.WithCancel(context.Background())
+	r := &runningSource{source.Pool(), stop, make(chan struct{})}
+	s.mu.Lock()
+	s.silent[r.pool] = true
+	s.mu.Unlock()
+	s.metrics.add(r.pool)
+	go func() {
+		defer close(r.ended)
+		if err := source.Run(ctx, s); err != nil {
+			s.heard(r.pool)
+			s.metrics.watching(r.pool, err)
+			s.logger.Error("endpoints are no longer discovered; the last ones stay", "pool", r.pool, "error", err)
+		}
+	}()
+	return r
+}
+
+func (r *runningSource) close() {
+	r.stop()
+	<-r.ended
 }
 
 // Apply puts a pool's endpoints in force.
@@ -41,6 +106,10 @@ func (s *sources) Apply(set discovery.Set) {
 	}
 	s.probes.update()
 	s.polls.update()
+	s.logger.Debug("endpoints have changed", "pool", set.Pool, "endpoints", len(set.Endpoints))
+	s.metrics.applied(set, time.Now())
+	s.setSettings(set.Pool, set.Settings)
+	s.heard(set.Pool)
 }
 
 var conditions = [...]dispatch.Condition{
@@ -56,16 +125,71 @@ func members(found []discovery.Endpoint) []dispatch.Member {
 	return all
 }
 
-// Watching logs whether a source sees changes.
+// Watching notes whether a source sees changes.
 func (s *sources) Watching(pool string, err error) {
-	if err != nil {
-		s.logger.Warn("endpoints are not discovered; the last ones stay", "pool", pool, "error", err)
+	s.metrics.watching(pool, err)
+	if err == nil {
+		s.logger.Info("endpoints are discovered", "pool", pool)
+		return
+	}
+	s.logger.Warn("something is wrong with where endpoints are discovered; the last ones stay", "pool", pool, "error", err)
+	if discovery.IsFinal(err) {
+		s.heard(pool)
 	}
 }
 
-func (s *sources) close() {
-	if s.stop != nil {
-		s.stop()
+// heard notes that a pool's source has spoken, be it that it cannot find anything.
+func (s *sources) heard(pool string) {
+	s.mu.Lock()
+	first := s.silent[pool]
+	delete(s.silent, pool)
+	s.mu.Unlock()
+	if first {
+		s.spoke()
 	}
-	s.running.Wait()
+}
+
+// waiting says which pools' sources have not spoken yet; empty if none.
+func (s *sources) waiting() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(slices.Sorted(maps.Keys(s.silent)), ", ")
+}
+
+func (s *sources) setSettings(pool, text string) {
+	s.mu.Lock()
+	changed := s.settings[pool] != text
+	s.settings[pool] = text
+	s.mu.Unlock()
+	if !changed {
+		return
+	}
+	select {
+	case s.settingsChanged <- struct{}{}:
+	default: // one that waits will see this change, too
+	}
+}
+
+// poolSettings returns the settings that sources found, by pool.
+func (s *sources) poolSettings() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := make(map[string]string)
+	for pool, text := range s.settings {
+		if strings.TrimSpace(text) != "" {
+			found[pool] = text
+		}
+	}
+	return found
+}
+
+// close stops all sources.
+func (s *sources) close() {
+	for _, r := range s.running {
+		r.stop()
+	}
+	for _, r := range s.running {
+		<-r.ended
+	}
+	s.running = nil
 }

@@ -56,6 +56,6 @@ func TestDiscoveredEndpointsTakeRequests(t *testing.T) {
 	r.expectSaid("after", "200 b")
 	r.logs.await(t, "cannot use discovered endpoints: the old ones stay pool=other", 1)
 	s.fails <- errors.New("the API server is gone")
-	r.logs.await(t, "endpoints are no longer discovered; the last ones stay error=the API server is gone", 1)
+	r.logs.await(t, "endpoints are no longer discovered; the last ones stay pool=main error=the API server is gone", 1)
 	r.expectSaid("after the source has failed", "200 b")
 }

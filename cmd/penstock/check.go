@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"github.com/penstock/penstock/config"
-	"github.com/penstock/penstock/discovery"
 )
 
 // checkCommand validates a configuration file. Every error gets a line on stderr.
@@ -20,9 +19,6 @@ func checkCommand(_ context.Context, args []string, stdout, stderr io.Writer) in
 		return f.wrong("there is nothing to check: give --config FILE")
 	}
 	c, err := config.Load(*file)
-	if err == nil {
-		_, err = discovery.Sources(c)
-	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailure

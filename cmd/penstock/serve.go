@@ -27,6 +27,7 @@ func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	g, err := gateway.New(cfg, gateway.Options{
+		Configure:  flags.configure,
 		Logger:     slog.New(slog.NewJSONHandler(stderr, nil)),
 		Stdout:     stdout,
 		ConfigPath: flags.file,

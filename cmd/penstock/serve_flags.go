@@ -53,6 +53,14 @@ func (s *serveFlags) load() (*config.Config, error) {
 	return c, c.Validate()
 }
 
+// configure makes the configuration of a gateway without a file anew, for settings that its pool has from its Service.
+func (s *serveFlags) configure(settings map[string]*config.Pool) (*config.Config, error) {
+	for _, pool := range settings {
+		return s.withoutFile(pool)
+	}
+	return s.withoutFile(nil)
+}
+
 // override lets the flags win over the file.
 func (s *serveFlags) override(c *config.Config) {
 	if s.listen != "" {
