@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"time"
 
@@ -72,12 +73,21 @@ type Source interface {
 // Sources returns the sources of the pools of c whose endpoints are not listed there. The error names every pool for which there is
 // none: nothing watches Kubernetes Services yet.
 func Sources(c *config.Config) ([]Source, error) {
+	var sources []Source
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
-		if s := c.Pools[name].Service; s != nil {
+		switch p := c.Pools[name]; {
+		case p.DNS != nil:
+			sources = append(sources, NewDNS(name, p.DNS, NewResolver(new(net.Dialer).DialContext)))
+		case p.File != "":
+			sources = append(sources, NewFile(name, p.File))
+		case p.Service != nil:
 			errs = append(errs, fmt.Errorf("cannot watch the Kubernetes Service %s/%s of pool %s: this build has no Kubernetes discovery; list the pool's endpoints instead",
-				s.Namespace, s.Name, name))
+				p.Service.Namespace, p.Service.Name, name))
 		}
 	}
-	return nil, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return sources, nil
 }
