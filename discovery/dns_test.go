@@ -237,18 +237,18 @@ func TestDNSClock(t *testing.T) {
 		start := "p: cannot look up the addresses (A and AAAA) of \"llama.test.\" for pool p: "
 		resolver.found <- nil
 		runSource(t, NewDNS("p", dnsSettings("address"), resolver), sink)
-		time.Sleep(5*time.Second - 1)
+		time.Sleep(5*time.Second - time.Nanosecond)
 		sink.wantOnly()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		sink.wantOnly(start + "no answer, waited at most 5s; want a DNS server that answers, or more time as dns.timeout")
 		resolver.found <- a
 		time.Sleep(firstInterval)
 		sink.wantOnly("p has [http://10.0.0.1:8000]", "p: <nil>")
 		resolver.found <- mapped
 		resolver.found <- errors.New("network is unreachable")
-		time.Sleep(20*time.Second - 1)
+		time.Sleep(20*time.Second - time.Nanosecond)
 		sink.wantOnly()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		sink.wantOnly(start + "network is unreachable; want a DNS server that answers")
 		resolver.found <- []netip.Addr{}
 		time.Sleep(10 * time.Second)
