@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"config":                    {},
 	"health":                    {"balancer"},
 	"discovery":                 {"balancer", "config"},
+	"discovery/dnstest":         {},
 	"gateway/connwatch":         {},
 	"gateway/socket":            {},
 	"gateway/openai":            {},

@@ -77,6 +77,9 @@ var DefaultObjectives = Objectives{TTFT: 5 * second, TPOT: 60 * Duration(time.Mi
 // DefaultService is what a service section adds to.
 var DefaultService = Service{Scheme: "auto"}
 
+// DefaultDNS is what a dns section adds to. The timeout leaves room for a second try, which resolvers make after 5 s.
+var DefaultDNS = DNS{Type: "address", Scheme: "http", Interval: 10 * second, Timeout: 10 * second}
+
 // DefaultQueue holds a burst for as long as a client is likely to wait.
 var DefaultQueue = Queue{Size: 512, Timeout: 30 * second}
 
@@ -107,6 +110,7 @@ var defaults = map[reflect.Type]reflect.Value{
 	reflect.TypeFor[ListenerTLS](): reflect.ValueOf(DefaultListenerTLS),
 	reflect.TypeFor[Pool]():        reflect.ValueOf(DefaultPool),
 	reflect.TypeFor[Service]():     reflect.ValueOf(DefaultService),
+	reflect.TypeFor[DNS]():         reflect.ValueOf(DefaultDNS),
 	reflect.TypeFor[Probe]():       reflect.ValueOf(DefaultProbe),
 	reflect.TypeFor[Metrics]():     reflect.ValueOf(DefaultMetrics),
 	reflect.TypeFor[Mirror]():      reflect.ValueOf(DefaultMirror),

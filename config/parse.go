@@ -37,7 +37,7 @@ func Parse(name string, data []byte) (*Config, error) { return ParseOver(name, d
 func ParseOver(name string, data []byte, settings map[string]*Pool) (*Config, error) {
 	r := newReport(name)
 	r.spots = make(map[string]spot)
-	root := readDocument(r, data)
+	root := readDocument(r, data, "want at least a pool: pools: {NAME: {endpoints: [URL]}}", "split the work over several gateways")
 	if root == nil {
 		return nil, r.err()
 	}
@@ -57,10 +57,11 @@ func ParseOver(name string, data []byte, settings map[string]*Pool) (*Config, er
 	return c, nil
 }
 
-// readDocument returns the top node of the file's only document, or nil and an error in r.
-func readDocument(r *report, data []byte) *yaml.Node {
+// readDocument returns the top node of the file's only document, or nil and an error in r. wantSome says what would be right where there is
+// nothing, and wantLess where there is too much.
+func readDocument(r *report, data []byte, wantSome, wantLess string) *yaml.Node {
 	if len(data) > maxFileBytes {
-		r.at(spot{}, "", "is larger than "+formatSize(maxFileBytes), "split the work over several gateways")
+		r.at(spot{}, "", "is larger than "+formatSize(maxFileBytes), wantLess)
 		return nil
 	}
 	if !readable(r, data) {
@@ -70,7 +71,7 @@ func readDocument(r *report, data []byte) *yaml.Node {
 	var doc, second yaml.Node
 	switch err := dec.Decode(&doc); {
 	case err == io.EOF || err == nil && isEmpty(&doc):
-		r.at(spot{1, 1}, "", "is empty", "want at least a pool: pools: {NAME: {endpoints: [URL]}}")
+		r.at(spot{1, 1}, "", "is empty", wantSome)
 		return nil
 	case err != nil:
 		syntaxError(r, data, err)

@@ -52,6 +52,14 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+func TestDNSDefaults(t *testing.T) {
+	c := parse(t, `pools: {a: {dns: {name: llama.example.com, port: 8000}}}`)
+	want := DNS{Name: "llama.example.com", Type: "address", Port: new(8000), Scheme: "http", Interval: Duration(10 * time.Second), Timeout: Duration(10 * time.Second)}
+	if got := c.Pools["a"].DNS; !reflect.DeepEqual(got, &want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 // TestGRPCProbeHasNoPath checks that a path is the default of probes over HTTP only.
 func TestGRPCProbeHasNoPath(t *testing.T) {
 	for text, want := range map[string]*GRPCProbe{

@@ -1,12 +1,17 @@
 package config
 
-// Pool is the replicas that serve one model version. They are listed in endpoints or found through service: exactly one of the
-// two is set.
+// Pool is the replicas that serve one model version. They are listed in endpoints, or found through service, dns or file: exactly one
+// of the four is set.
 type Pool struct {
 	// Endpoints lists replicas as URLs: http://, https:// or h2c:// (HTTP/2 without TLS) with host and port.
 	Endpoints []string `yaml:"endpoints"`
 	// Service names a Kubernetes Service whose EndpointSlices are watched.
 	Service *Service `yaml:"service"`
+	// DNS names what is looked up to find replicas.
+	DNS *DNS `yaml:"dns"`
+	// File names a YAML file that lists replicas, endpoints: [URL, ...], or endpoints: [] for none, and is looked at every second. What it
+	// listed last stays in force while it cannot be read or has errors.
+	File string `yaml:"file"`
 	// Engine names the model server, and so the metrics that are polled; dcgm polls NVIDIA's exporter of a GPU's metrics instead, for
 	// display, and none nothing.
 	Engine string `yaml:"engine" enum:"vllm,sglang,triton,tensorrt-llm,tgi,dcgm,none"`

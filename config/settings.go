@@ -9,7 +9,7 @@ import (
 
 // notSettings are the fields of a pool that say where its endpoints are or what files are read. They are the operator's of the gateway to set,
 // not those's who own the model servers.
-var notSettings = []string{"endpoints", "service", "tls"}
+var notSettings = []string{"endpoints", "service", "dns", "file", "tls"}
 
 // ParseSettings parses and validates settings of a pool that come from elsewhere than the configuration file, such as an annotation of the pool's
 // Service: the fields of a pool, but for those that say where its endpoints are. What is not set has its default. name is what errors call
@@ -17,7 +17,7 @@ var notSettings = []string{"endpoints", "service", "tls"}
 func ParseSettings(name string, data []byte) (*Pool, error) {
 	r := newReport(name)
 	r.spots = make(map[string]spot)
-	root := readDocument(r, data)
+	root := readDocument(r, data, "want settings of a pool, such as maxInFlight: 64", "want the settings of one pool")
 	if root == nil {
 		return nil, r.err()
 	}

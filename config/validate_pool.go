@@ -7,17 +7,13 @@ import (
 
 // pool checks a pool; path is where it stands.
 func (r *report) pool(p *Pool, path string) {
-	endpoints, service := under(path, "endpoints"), under(path, "service")
-	switch {
-	case len(p.Endpoints) == 0 && p.Service == nil:
-		r.field(path, "has neither endpoints nor a service", "want one of them: endpoints: [URL] or service: {namespace: NS, name: NAME}",
-			endpoints, service)
-	case len(p.Endpoints) > 0 && p.Service != nil:
-		r.field(service, "stands beside endpoints", "keep one of them, and put the other into a pool of its own")
-	}
-	r.endpoints(p.Endpoints, endpoints)
+	r.source(p, path)
+	r.endpoints(p.Endpoints, under(path, "endpoints"))
 	if p.Service != nil {
-		r.service(p.Service, service)
+		r.service(p.Service, under(path, "service"))
+	}
+	if p.DNS != nil {
+		r.dns(p.DNS, under(path, "dns"))
 	}
 	r.sessionPolicy(p, path)
 	if p.Metrics != nil {
@@ -29,6 +25,29 @@ func (r *report) pool(p *Pool, path string) {
 	r.eject(&p.Eject, under(path, "eject"))
 	if p.TLS != nil {
 		r.upstreamTLS(p, path)
+	}
+}
+
+// source checks that exactly one of a pool's fields says where its endpoints are.
+func (r *report) source(p *Pool, path string) {
+	endpoints, service, dns, file := under(path, "endpoints"), under(path, "service"), under(path, "dns"), under(path, "file")
+	var given []string
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{{"endpoints", len(p.Endpoints) > 0}, {"service", p.Service != nil}, {"dns", p.DNS != nil}, {"file", p.File != ""}} {
+		if f.set {
+			given = append(given, f.name)
+		}
+	}
+	if len(given) == 0 {
+		r.field(path, "does not say where its endpoints are",
+			"want one of endpoints: [URL], service: {namespace: NS, name: NAME}, dns: {name: NAME, port: PORT} and file: PATH",
+			endpoints, service, dns, file)
+		return
+	}
+	for _, name := range given[1:] {
+		r.field(under(path, name), "stands beside "+given[0], "keep one of them, and put the other into a pool of its own")
 	}
 }
 
@@ -140,8 +159,13 @@ func (r *report) eject(e *Eject, path string) {
 
 // usesTLS says whether an endpoint of a pool is, or may be, spoken to over TLS.
 func usesTLS(p *Pool) bool {
-	if p.Service != nil {
+	switch {
+	case p.Service != nil:
 		return p.Service.Scheme == "https" || p.Service.Scheme == "auto"
+	case p.DNS != nil:
+		return p.DNS.Scheme == "https"
+	case p.File != "":
+		return true
 	}
 	return slices.ContainsFunc(p.Endpoints, func(s string) bool {
 		e, problem, _ := parseEndpoint(s)

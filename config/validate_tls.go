@@ -25,10 +25,10 @@ func (r *report) listenerTLS(t *ListenerTLS, path string) {
 
 func (r *report) upstreamTLS(p *Pool, path string) {
 	t := p.TLS
-	at, endpoints, service := under(path, "tls"), under(path, "endpoints"), under(path, "service")
-	if (len(p.Endpoints) > 0 || p.Service != nil) && !usesTLS(p) {
-		r.field(at, "has no meaning, as no endpoint of the pool is https", "leave it out, or want https:// endpoints or service.scheme: https",
-			endpoints, service)
+	at, endpoints, service, dns := under(path, "tls"), under(path, "endpoints"), under(path, "service"), under(path, "dns")
+	if (len(p.Endpoints) > 0 || p.Service != nil || p.DNS != nil) && !usesTLS(p) {
+		r.field(at, "has no meaning, as no endpoint of the pool is https",
+			"leave it out, or want https:// endpoints, service.scheme: https or dns.scheme: https", endpoints, service, dns)
 	}
 	if t.ServerName != "" && !isHostName(t.ServerName) && !isIP(t.ServerName) {
 		r.value(under(at, "serverName"), quote(t.ServerName)+" is no host name", "want a name without port, such as llama.models.svc")
@@ -98,10 +98,13 @@ func (r *report) readFile(file, path, what string) ([]byte, bool) {
 }
 
 // reason is a file error without the path, which the error says already.
-func reason(err error) string {
+func reason(err error) string { return bare(err).Error() }
+
+// bare is a file error's cause, without the operation and the path.
+func bare(err error) error {
 	var e *fs.PathError
 	if errors.As(err, &e) {
-		return e.Err.Error()
+		return e.Err
 	}
-	return err.Error()
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"time"
@@ -82,6 +83,10 @@ func (f *Finder) Sources(c *config.Config) ([]Source, error) {
 	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
 		p := c.Pools[name]
 		switch {
+		case p.DNS != nil:
+			all = append(all, NewDNS(name, p.DNS, NewResolver(new(net.Dialer).DialContext)))
+		case p.File != "":
+			all = append(all, NewFile(name, p.File))
 		case p.Service != nil:
 			client, err := f.client()
 			if err != nil {
@@ -106,9 +111,12 @@ func (f *Finder) client() (*kube.Client, error) {
 	return client, err
 }
 
-// IsFinal reports whether what a source met will not go away by itself: it was refused, for example. What cannot be reached may come back at
-// any time.
+// IsFinal reports whether what a source met will stay until somebody changes something. A server that cannot be reached may come back at any
+// time.
 func IsFinal(err error) bool {
-	var refused *kube.Refusal
-	return errors.As(err, &refused)
+	var away unreachable
+	return !errors.As(err, &away) && !errors.Is(err, kube.ErrUnreachable)
 }
+
+// unreachable is an error that says that a server gave no answer.
+type unreachable struct{ error }

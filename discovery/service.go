@@ -3,7 +3,6 @@ package discovery
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -57,7 +56,7 @@ func (s *serviceSource) Pool() string { return s.pool }
 
 // Key says which Service is watched, and how.
 func (s *serviceSource) Key() string {
-	return fmt.Sprintf("service %s %+v %+v", s.pool, s.config, s.place)
+	return fmt.Sprintf("service %+v %+v", s.config, s.place)
 }
 
 // Run watches until ctx ends.
@@ -66,7 +65,7 @@ func (s *serviceSource) Run(ctx context.Context, sink Sink) error {
 	defer watches.Wait()
 	watches.Go(func() { s.watchSlices().Run(ctx) })
 	watches.Go(func() { s.watchService().Run(ctx) })
-	t := teller{sink: sink, pool: s.pool}
+	t := newTeller(s.pool, sink)
 	for {
 		select {
 		case <-ctx.Done():
@@ -149,42 +148,6 @@ func (s *serviceSource) wake() {
 	case s.woken <- struct{}{}:
 	default:
 	}
-}
-
-// teller tells a sink what is new.
-type teller struct {
-	sink Sink
-	pool string
-	last *found
-	told bool
-	err  string
-}
-
-func (t *teller) tell(f *found, err error) {
-	if f != nil && !f.equal(t.last) {
-		t.last = f
-		t.sink.Apply(Set{Pool: t.pool, Endpoints: f.endpoints, Changed: f.changed, Settings: f.settings})
-	}
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	// Until the first set is known, silence says that nothing is wrong so far.
-	if (f != nil || err != nil) && (!t.told || text != t.err) {
-		t.told, t.err = true, text
-		t.sink.Watching(t.pool, err)
-	}
-}
-
-// found is what a Service's state comes to.
-type found struct {
-	endpoints []Endpoint
-	settings  string
-	changed   time.Time
-}
-
-func (f *found) equal(other *found) bool {
-	return other != nil && f.settings == other.settings && slices.Equal(f.endpoints, other.endpoints)
 }
 
 // names lists ports for a message.

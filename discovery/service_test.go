@@ -19,18 +19,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds how long a test waits for something that should happen at once, or after a watch has waited to ask again.
 const patience = 20 * time.Second
 
-// heard is a sink that keeps what it was told until the test takes it.
-type heard struct {
+// serviceSink is a sink that keeps what it was told until the test takes it.
+type serviceSink struct {
 	t     *testing.T
 	sets  chan Set
 	watch chan error
 }
 
-func (h *heard) Apply(s Set)                  { h.sets <- s }
-func (h *heard) Watching(_ string, err error) { h.watch <- err }
+func (h *serviceSink) Apply(s Set)                  { h.sets <- s }
+func (h *serviceSink) Watching(_ string, err error) { h.watch <- err }
 
 // set returns the next set that comes.
-func (h *heard) set() Set {
+func (h *serviceSink) set() Set {
 	h.t.Helper()
 	select {
 	case s := <-h.sets:
@@ -42,7 +42,7 @@ func (h *heard) set() Set {
 }
 
 // expectSet waits for a set with these endpoints; those before it may be steps on the way.
-func (h *heard) expectSet(when, want string) {
+func (h *serviceSink) expectSet(when, want string) {
 	h.t.Helper()
 	var got string
 	for range 10 {
@@ -54,7 +54,7 @@ func (h *heard) expectSet(when, want string) {
 }
 
 // expectWatching waits until the source says that all is well, for an empty text, or else what is wrong.
-func (h *heard) expectWatching(when, want string) error {
+func (h *serviceSink) expectWatching(when, want string) error {
 	h.t.Helper()
 	for {
 		select {
@@ -68,14 +68,14 @@ func (h *heard) expectWatching(when, want string) error {
 	}
 }
 
-// runSource runs a source of the pool llama until the end of the test.
-func runSource(t *testing.T, s *kubetest.Server, c config.Service) *heard {
+// runService runs a source of the pool llama until the end of the test.
+func runService(t *testing.T, s *kubetest.Server, c config.Service) *serviceSink {
 	t.Helper()
 	source, err := newServiceSource("llama", &c, s.Client(), place{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &heard{t, make(chan Set, 1000), make(chan error, 1000)}
+	h := &serviceSink{t, make(chan Set, 1000), make(chan error, 1000)}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- source.Run(ctx, h) }()
@@ -89,14 +89,14 @@ func runSource(t *testing.T, s *kubetest.Server, c config.Service) *heard {
 	return h
 }
 
-var llama = config.Service{Namespace: "models", Name: "llama", Scheme: "auto"}
+var llamaService = config.Service{Namespace: "models", Name: "llama", Scheme: "auto"}
 
 func TestServiceIsFollowed(t *testing.T) {
 	s := kubetest.New(t)
 	other := sliceOf("x", pod("9", "10.0.0.9", "rs"))
 	other.Labels = nil
 	s.Set(service(), sliceOf("a", pod("1", "10.0.0.1", "rs")), other)
-	h := runSource(t, s, llama)
+	h := runService(t, s, llamaService)
 	h.expectSet("start", one)
 	h.expectWatching("start", "")
 	s.Set(sliceOf("b", pod("2", "10.0.0.2", "rs")))
@@ -116,7 +116,7 @@ func TestServiceIsFollowed(t *testing.T) {
 func TestLostWatch(t *testing.T) {
 	s := kubetest.New(t)
 	s.Set(service(), sliceOf("a", pod("1", "10.0.0.1", "rs")))
-	h := runSource(t, s, llama)
+	h := runService(t, s, llamaService)
 	h.expectSet("start", one)
 	h.expectWatching("start", "")
 	s.Down()
@@ -136,7 +136,7 @@ func TestLostWatch(t *testing.T) {
 func TestExpiredWatch(t *testing.T) {
 	s := kubetest.New(t)
 	s.Set(service(), sliceOf("a", pod("1", "10.0.0.1", "rs")), sliceOf("b", pod("2", "10.0.0.2", "rs")))
-	h := runSource(t, s, llama)
+	h := runService(t, s, llamaService)
 	h.expectSet("start", one+"; http://10.0.0.2:8000 2 0")
 	h.expectWatching("start", "")
 	s.Refuse("endpointslices", http.StatusServiceUnavailable)
@@ -162,7 +162,7 @@ func TestForbidden(t *testing.T) {
 			s := kubetest.New(t)
 			s.Set(service(), sliceOf("a", pod("1", "10.0.0.1", "rs")))
 			s.Refuse(resource, http.StatusForbidden)
-			h := runSource(t, s, llama)
+			h := runService(t, s, llamaService)
 			if err := h.expectWatching("start", want); !IsFinal(err) {
 				t.Errorf("%v is not taken to be final", err)
 			}
@@ -181,7 +181,7 @@ func TestForbidden(t *testing.T) {
 func TestOtherRefusals(t *testing.T) {
 	s := kubetest.New(t)
 	s.Refuse("services", http.StatusUnauthorized)
-	h := runSource(t, s, llama)
+	h := runService(t, s, llamaService)
 	if err := h.expectWatching("start", "the API server does not accept the gateway's credentials"); !IsFinal(err) {
 		t.Errorf("%v is not taken to be final", err)
 	}
@@ -197,15 +197,15 @@ func TestSourcesOfServices(t *testing.T) {
 	c := func(s config.Service) *config.Config {
 		return &config.Config{Pools: map[string]*config.Pool{"b": {Service: &s}, "a": {Endpoints: []string{"http://127.0.0.1:9000"}}}}
 	}
-	all, err := f.Sources(c(llama))
+	all, err := f.Sources(c(llamaService))
 	if err != nil || len(all) != 1 || all[0].Pool() != "b" {
 		t.Fatalf("got %v and %v", all, err)
 	}
-	again, err := f.Sources(c(llama))
+	again, err := f.Sources(c(llamaService))
 	if err != nil || again[0].Key() != all[0].Key() {
 		t.Errorf("the same Service has key %q after %q", again[0].Key(), all[0].Key())
 	}
-	elsewhere := llama
+	elsewhere := llamaService
 	elsewhere.Port = "grpc"
 	other, err := f.Sources(c(elsewhere))
 	if err != nil || other[0].Key() == all[0].Key() {
@@ -225,7 +225,7 @@ func TestNoCluster(t *testing.T) {
 	t.Setenv("KUBECONFIG", t.TempDir()+"/none")
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	var f Finder
-	_, err := f.Sources(&config.Config{Pools: map[string]*config.Pool{"a": {Service: &llama}}})
+	_, err := f.Sources(&config.Config{Pools: map[string]*config.Pool{"a": {Service: &llamaService}}})
 	if err == nil || !strings.Contains(err.Error(), "cannot watch the Kubernetes Service models/llama of pool a: cannot find a Kubernetes cluster: not in a pod, and no file that KUBECONFIG names") {
 		t.Errorf("got %v", err)
 	}

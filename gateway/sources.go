@@ -25,7 +25,7 @@ type sources struct {
 	// settingsChanged takes a value when a pool's settings from a source have changed.
 	settingsChanged chan struct{}
 
-	running map[string]*runningSource // by key; set and close alone use it
+	running map[string]*runningSource // by keyOf; set and close alone use it
 
 	mu       sync.Mutex
 	silent   map[string]bool   // pools whose source has not spoken yet
@@ -43,7 +43,7 @@ type runningSource struct {
 func (s *sources) set(all []discovery.Source) {
 	next := make(map[string]*runningSource, len(all))
 	for _, source := range all {
-		next[source.Key()] = s.running[source.Key()]
+		next[keyOf(source)] = s.running[keyOf(source)]
 	}
 	for key, old := range s.running {
 		if next[key] == nil {
@@ -52,12 +52,14 @@ func (s *sources) set(all []discovery.Source) {
 	}
 	s.forget(all)
 	for _, source := range all {
-		if next[source.Key()] == nil {
-			next[source.Key()] = s.start(source)
+		if next[keyOf(source)] == nil {
+			next[keyOf(source)] = s.start(source)
 		}
 	}
 	s.running = next
 }
+
+func keyOf(source discovery.Source) string { return source.Pool() + " " + source.Key() }
 
 // forget drops what is known of pools that no longer have a source.
 func (s *sources) forget(all []discovery.Source) {

@@ -32,6 +32,9 @@ func TestCommandLines(t *testing.T) {
 	good := write(t, "pools: {main: {endpoints: [\"http://127.0.0.1:1\", \"http://127.0.0.1:2\"]}}\n")
 	bad := write(t, "listen: here\npools: {main: {endpoints: [\"127.0.0.1:1\"]}}\n")
 	service := write(t, "pools: {main: {service: {namespace: models, name: llama}}}\n")
+	listed := write(t, "endpoints: [\"http://127.0.0.1:1\"]")
+	unlisted := write(t, "endpoints: [\"127.0.0.1:1\"]\npool: main")
+	file := func(path string) string { return write(t, "pools: {main: {file: \""+path+"\"}}\n") }
 	for _, c := range []struct {
 		args   string
 		code   int
@@ -47,7 +50,10 @@ func TestCommandLines(t *testing.T) {
 		{"check", 2, "", `give --config FILE`},
 		{"check --config " + good, 0, `^ok: .* has 1 pool, 2 endpoints and 0 routes\n$`, ""},
 		{"check --config " + bad, 1, "", `(?s)^[^\n]*:1:[^\n]*listen[^\n]*\n[^\n]*:2:[^\n]*write http://127.0.0.1:1[^\n]*\n$`},
-		{"check --config " + service, 1, "", `cannot watch the Kubernetes Service models/llama of pool main`},
+		{"check --config " + service, 0, "has 1 pool, 0 endpoints", ""},
+		{"check --config " + file(listed), 0, `^ok: .* has 1 pool, 1 endpoint and 0 routes\n$`, ""},
+		{"check --config " + file(unlisted), 1, "", `(?s)^` + unlisted + `:1:13: endpoints\[0\]: [^\n]* write http://127.0.0.1:1\n[^\n]*:2:1: pool: is no known field; [^\n]*\n$`},
+		{"check --config " + file(listed+".missing"), 0, `^ok: .* has 1 pool, 0 endpoints`, `^note: pool main has no endpoints as long as there is no file .*\.missing\n$`},
 		{"check --config " + good + ".missing", 1, "", `cannot open configuration`},
 		{"check --confg x", 2, "", `flag provided but not defined: -confg\nRun penstock check --help`},
 		{"serve", 2, "", `there is nothing to serve: give --config FILE, or --backend URL`},

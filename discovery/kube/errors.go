@@ -1,22 +1,14 @@
 package kube
 
 import (
+	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// Refusal is an answer of the API server that will stay the same until somebody changes something.
-type Refusal struct {
-	message string
-	cause   error
-}
-
-// Error says what was refused, why, and what would help.
-func (r *Refusal) Error() string { return fmt.Sprintf("%s: %v", r.message, r.cause) }
-
-// Unwrap returns the API server's answer.
-func (r *Refusal) Unwrap() error { return r.cause }
+// ErrUnreachable says that the API server gave no answer, or one that says to come back later.
+var ErrUnreachable = errors.New("the API server does not answer")
 
 // groups are the API groups of the resources that are asked for; those of the core group are left out.
 var groups = map[string]string{"endpointslices": "discovery.k8s.io"}
@@ -37,7 +29,7 @@ func explain(verb, resource, namespace string, err error) error {
 	case apierrors.IsNotFound(err):
 		what += ": the API server does not know this kind; it has been there since Kubernetes 1.21"
 	default:
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w: %w", what, ErrUnreachable, err)
 	}
-	return &Refusal{what, err}
+	return fmt.Errorf("%s: %w", what, err)
 }

@@ -46,7 +46,7 @@ pools: {llama: {endpoints: ["http://10.1.2.3:8000"]}}
 - A field without a value (` + "`probe:`" + `) or with an empty text is an error: leave it out, or write ` + "`probe: {}`" + ` for all defaults.
 - Anchors, aliases and merge keys work: ` + "`<<: *name`" + ` gives a pool the settings of another.
 - A file has at most 4 MiB and one document. Lists and mappings have at most 10,000 items.
-- Names of certificate files are relative to the folder that the gateway is started in.
+- Names of certificate files and of files of endpoints are relative to the folder that the gateway is started in.
 `
 
 // build makes the reference of the package in folder.
@@ -141,7 +141,7 @@ func element(t reflect.Type) (reflect.Type, string) {
 
 // optional is what a section has by default that is itself absent by default.
 func optional(t reflect.Type) reflect.Value {
-	for _, d := range []any{config.DefaultListenerTLS, config.DefaultPool, config.DefaultService, config.DefaultProbe, config.DefaultMetrics, config.DefaultMirror} {
+	for _, d := range []any{config.DefaultListenerTLS, config.DefaultPool, config.DefaultService, config.DefaultDNS, config.DefaultProbe, config.DefaultMetrics, config.DefaultMirror} {
 		if reflect.TypeOf(d) == t {
 			return reflect.ValueOf(d)
 		}
