@@ -39,7 +39,7 @@ var allowed = map[string][]string{
 	"bench/engine":       {},
 	"bench/loadgen":      {"bench/report", "bench/trace", "gateway/openai"},
 	"bench/mock":         {"bench/engine"},
-	"bench/mock/instant": {"bench/mock/inference"},
+	"bench/mock/instant": {"bench/mock/inference", "bench/mock/lifecycle"},
 	"bench/proxybench":   {},
 	"bench/simulate":     {"balancer", "bench/engine", "bench/report", "bench/trace"},
 	"bench/report":       {},
