@@ -44,6 +44,8 @@ var allowed = map[string][]string{
 	"bench/simulate":     {"balancer", "bench/engine", "bench/report", "bench/trace"},
 	"bench/report":       {},
 	"bench/trace":        {},
+	"test/e2e/traffic":   {"bench/mock/inference", "bench/report"},
+	"test/e2e/trafficd":  {"test/e2e/traffic"},
 	"cmd/penstock":       {"config", "gateway", "bench", "balancer", "discovery"},
 }
 

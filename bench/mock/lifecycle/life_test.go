@@ -41,11 +41,11 @@ func TestLife(t *testing.T) {
 					}
 					return
 				}
-				time.Sleep(c.until - 1)
+				time.Sleep(c.until - time.Nanosecond)
 				if l.Ready() {
 					t.Error("ready too early")
 				}
-				if time.Sleep(1); !l.Ready() || l.Loading() || l.Unready() {
+				if time.Sleep(time.Nanosecond); !l.Ready() || l.Loading() || l.Unready() {
 					t.Errorf("not ready after %v", c.until)
 				}
 			})
