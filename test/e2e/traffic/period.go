@@ -158,7 +158,8 @@ func (p *period) visited(e *exchange) {
 
 // report sums the period up.
 func (p *period) report() *Report {
-	r := &Report{Began: p.began, Taken: time.Now(), Valid: true, MaxLateSeconds: p.late.Seconds(), Kinds: make(map[Kind]Tally), Samples: slices.Clone(p.samples)}
+	r := &Report{Began: p.began, Taken: time.Now(), Valid: true, MaxLateSeconds: p.late.Seconds(), Kinds: make(map[Kind]Tally)}
+	r.Samples, r.Endpoints = append([]Sample{}, p.samples...), []Endpoint{} // lists in JSON, also where they are empty
 	for k, t := range p.kinds {
 		r.Kinds[k] = Tally{
 			Sent: t.sent, Carried: t.carried, Underway: t.underway(), Dropped: t.dropped, Outcomes: maps.Clone(t.outcomes), Resent: t.resent,

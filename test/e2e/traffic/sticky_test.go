@@ -1,10 +1,12 @@
 package traffic
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,6 +133,9 @@ func TestHistoryGoesBySending(t *testing.T) {
 // What grows with a run is bounded, and the report says what is missing.
 func TestReportIsBounded(t *testing.T) {
 	p := newPeriod(nil)
+	if b, err := json.Marshal(p.report()); err != nil || !strings.Contains(string(b), `"samples":[],"endpoints":[]`) {
+		t.Errorf("a report of nothing is %s, %v", b, err)
+	}
 	end := func(user string, o Outcome, s server, after time.Duration) {
 		p.sent(Unary, 0)
 		p.ended(&exchange{kind: Unary, user: user, outcome: o, start: p.began.Add(after), server: s})
