@@ -40,11 +40,13 @@ var allowed = map[string][]string{
 	"bench/engine":       {},
 	"bench/loadgen":      {"bench/report", "bench/trace", "gateway/openai"},
 	"bench/mock":         {"bench/engine"},
-	"bench/mock/instant": {"bench/mock/inference"},
+	"bench/mock/instant": {"bench/mock/inference", "bench/mock/lifecycle"},
 	"bench/proxybench":   {},
 	"bench/simulate":     {"balancer", "bench/engine", "bench/report", "bench/trace"},
 	"bench/report":       {},
 	"bench/trace":        {},
+	"test/e2e/traffic":   {"bench/mock/inference", "bench/report"},
+	"test/e2e/trafficd":  {"test/e2e/traffic"},
 	"cmd/penstock":       {"config", "gateway", "bench", "balancer", "discovery"},
 }
 

@@ -109,8 +109,13 @@ func (c *call) arrive() {
 	}
 }
 
-// begin applies the faults that come before headers, in their order, and reports whether the request goes on.
+// begin applies the faults that come before headers, in their order, and reports whether the request goes on. Before the model is loaded,
+// none does.
 func (c *call) begin() bool {
+	if c.server.life.Loading() {
+		c.refuse(stillLoading())
+		return false
+	}
 	for _, f := range c.faults {
 		switch f.Kind {
 		case SlowStart:

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/penstock/penstock/bench/mock/lifecycle"
 )
 
 // Fault is one way in which a replica misbehaves. Faults are set all at once, with POST /mock/faults or SetFaults:
@@ -186,15 +188,14 @@ func decodeStrict(body []byte, into any) error {
 
 // faultSet is a replica's faults. Safe for concurrent use.
 type faultSet struct {
-	mu       sync.Mutex
-	random   *rand.Rand
-	faults   []Fault
-	notReady time.Time     // health checks fail until then
-	changed  chan struct{} // closed when faults are set, and made anew
+	life   *lifecycle.Life // is told of not-ready
+	mu     sync.Mutex
+	random *rand.Rand
+	faults []Fault
 }
 
-func newFaultSet(seed uint64) *faultSet {
-	return &faultSet{random: rand.New(rand.NewPCG(seed, 0)), changed: make(chan struct{})}
+func newFaultSet(seed uint64, life *lifecycle.Life) *faultSet {
+	return &faultSet{life: life, random: rand.New(rand.NewPCG(seed, 0))}
 }
 
 // forever is later than any test or demo lasts.
@@ -204,9 +205,8 @@ const forever = 100 * 365 * 24 * time.Hour
 func (s *faultSet) set(faults []Fault) (dead time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults, s.notReady = nil, time.Time{}
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.faults = nil
+	var unready time.Time
 	for _, f := range faults {
 		switch f.Kind {
 		case Death:
@@ -217,10 +217,11 @@ func (s *faultSet) set(faults []Fault) (dead time.Duration) {
 			if lasts == 0 {
 				lasts = forever
 			}
-			s.notReady = time.Now().Add(lasts)
+			unready = time.Now().Add(lasts)
 		}
 		s.faults = append(s.faults, f)
 	}
+	s.life.SetUnready(unready)
 	return dead
 }
 
@@ -228,29 +229,11 @@ func (s *faultSet) set(faults []Fault) (dead time.Duration) {
 func (s *faultSet) list() []Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.unready() {
+	if !s.life.Unready() {
 		s.faults = slices.DeleteFunc(s.faults, func(f Fault) bool { return f.Kind == NotReady })
 	}
 	return append([]Fault{}, s.faults...)
 }
-
-func (s *faultSet) ready() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.unready()
-}
-
-// watch says whether health checks succeed, and what may change it: when until has passed, or when changed is closed.
-func (s *faultSet) watch() (ready bool, until time.Duration, changed <-chan struct{}) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.unready() {
-		return false, time.Until(s.notReady), s.changed
-	}
-	return true, forever, s.changed
-}
-
-func (s *faultSet) unready() bool { return time.Now().Before(s.notReady) }
 
 // plan draws the faults that hit a request, in the order in which they were set.
 func (s *faultSet) plan(path string) (hits []Fault) {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/penstock/penstock/bench/mock/lifecycle"
 )
 
 // tokenChunks counts the token chunks of a chat stream as it was on the wire.
@@ -186,7 +188,7 @@ func TestStatusAnswers(t *testing.T) {
 }
 
 func TestShareOfRequests(t *testing.T) {
-	set := newFaultSet(1)
+	set := newFaultSet(1, new(lifecycle.Life))
 	set.set([]Fault{{Kind: StatusAnswer, Status: 429, Share: .3}})
 	hits := 0
 	for range 10_000 {

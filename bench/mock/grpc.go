@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock/penstock/bench/mock/inference"
+	"github.com/penstock/penstock/bench/mock/lifecycle"
 	"github.com/penstock/penstock/bench/mock/rpc"
 )
 
@@ -24,7 +25,7 @@ func (s *Server) newRPC() *rpc.Server {
 	}
 	r.RegisterService(&inference.KServeDesc, kserveService{s})
 	r.RegisterService(&inference.PredictionsDesc, predictionService{s})
-	r.RegisterService(&grpc_health_v1.Health_ServiceDesc, healthService{server: s})
+	r.RegisterService(&grpc_health_v1.Health_ServiceDesc, &lifecycle.Health{Life: &s.life, Models: s.options.Models})
 	reflection.Register(r)
 	return r
 }

@@ -29,6 +29,11 @@ type Options struct {
 	MaxTokens int
 	// MaxBodyBytes is the largest request body; beyond it the answer is 413.
 	MaxBodyBytes int64
+	// LoadTime is how long the model loads after the start, and again after a death: health checks fail, and requests that run a model
+	// get 503.
+	LoadTime time.Duration
+	// Label is the value of the header x-mock-label of every answer, so that versions can be told apart; empty sends none.
+	Label string
 	// IdleTimeout is how long a connection may stay idle. The default is vLLM's, 5 s; a negative value, and Instant, keep
 	// connections for good.
 	IdleTimeout time.Duration
@@ -97,6 +102,12 @@ func (o Options) Validate() error {
 	}
 	if o.MaxBodyBytes < 1 {
 		return fmt.Errorf("cannot limit bodies to %d bytes: it must be at least 1", o.MaxBodyBytes)
+	}
+	if o.LoadTime < 0 {
+		return fmt.Errorf("cannot load a model for %v: it must be at least 0s", o.LoadTime)
+	}
+	if strings.ContainsFunc(o.Label, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("cannot use the label %q: it must be of visible ASCII characters", o.Label)
 	}
 	_, err := o.engineConfig()
 	return err

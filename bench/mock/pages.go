@@ -41,13 +41,24 @@ func (s *Server) routes() http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 		defer s.work.Done()
-		w.Header().Set("x-mock-replica", s.replicaName(r))
+		s.sign(w.Header(), r)
 		if rpc.Wants(r) {
 			grpc.ServeHTTP(w, r)
 			return
 		}
 		m.ServeHTTP(w, r)
 	})
+}
+
+// sign says in an answer's header who answers, and that the answer is its connection's last where the replica drains.
+func (s *Server) sign(h http.Header, r *http.Request) {
+	h.Set("x-mock-replica", s.replicaName(r))
+	if s.options.Label != "" {
+		h.Set("x-mock-label", s.options.Label)
+	}
+	if s.life.Draining() {
+		h.Set("Connection", "close") // which net/http turns into GOAWAY for HTTP/2
+	}
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
@@ -81,7 +92,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 }
 
 // Ready says whether health checks succeed.
-func (s *Server) Ready() bool { return s.instant != nil || s.faults.ready() }
+func (s *Server) Ready() bool { return s.life.Ready() }
 
 // tokenize answers POST /tokenize for a prompt or messages.
 func (s *Server) tokenize(c *call) {

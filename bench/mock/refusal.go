@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+
+	"github.com/penstock/penstock/bench/mock/lifecycle"
 )
 
 // refusal is an error answer: over HTTP in OpenAI's shape, over gRPC a status (see grpcCode).
@@ -50,6 +52,11 @@ func badRequest(param, format string, args ...any) *refusal {
 	return &refusal{
 		status: http.StatusBadRequest, kind: "invalid_request_error", param: param, message: fmt.Sprintf(format, args...),
 	}
+}
+
+// stillLoading refuses what comes before the model is loaded.
+func stillLoading() *refusal {
+	return &refusal{status: http.StatusServiceUnavailable, kind: "server_error", code: "model_loading", message: lifecycle.LoadingMessage}
 }
 
 func unknownModel(name string) *refusal {

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/bench/mock/instant"
+	"github.com/penstock/penstock/bench/mock/lifecycle"
 )
 
 // Server is one replica.
@@ -43,6 +44,7 @@ type Server struct {
 	faults  *faultSet
 	counts  map[string]*counts // by endpoint; fixed after New
 	conns   connections
+	life    lifecycle.Life
 	stop    context.CancelFunc // ends the context of every request
 	lives   atomic.Int64       // counts lives that ended, so that a request knows whether its replica's life ended
 	ids     atomic.Int64       // numbers answers
@@ -68,7 +70,7 @@ func New(o Options) (*Server, error) {
 	o.fill()
 	s := &Server{options: o, log: o.Log, counts: make(map[string]*counts)}
 	if o.Instant {
-		s.instant = &instant.Server{MaxBodyBytes: int(o.MaxBodyBytes), MaxTokens: o.MaxTokens, Model: o.Models[0], Models: o.Models}
+		s.instant = &instant.Server{MaxBodyBytes: int(o.MaxBodyBytes), MaxTokens: o.MaxTokens, Model: o.Models[0], Models: o.Models, Label: o.Label, Life: &s.life}
 		s.instant.Page = s.instantPage
 		return s, nil
 	}
@@ -79,7 +81,7 @@ func New(o Options) (*Server, error) {
 	if s.replica, err = newReplica(config, o.Speed); err != nil {
 		return nil, err
 	}
-	s.faults = newFaultSet(o.Seed)
+	s.faults = newFaultSet(o.Seed, &s.life)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	var protocols http.Protocols
@@ -114,6 +116,7 @@ func (s *Server) Start(l net.Listener) error {
 	if s.instant != nil {
 		s.instant.Replica = s.name
 	}
+	s.life.Load(s.options.LoadTime)
 	s.serve(l)
 	return nil
 }
@@ -232,5 +235,6 @@ func (s *Server) revive() {
 	}
 	s.dead = false
 	s.conns.revive()
+	s.life.Load(s.options.LoadTime)
 	s.serve(l)
 }

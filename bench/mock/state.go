@@ -11,6 +11,8 @@ import (
 type State struct {
 	// Replica is the replica's address.
 	Replica string `json:"replica"`
+	// Label is the replica's label, if it has one.
+	Label string `json:"label,omitempty"`
 	// Ready says whether health checks succeed.
 	Ready bool `json:"ready"`
 	// Deaths counts how often it died.
@@ -55,7 +57,7 @@ type EngineState struct {
 
 // State returns the replica's counts.
 func (s *Server) State() State {
-	st := State{Replica: s.Addr(), Ready: s.Ready(), Endpoints: make(map[string]RequestCounts)}
+	st := State{Replica: s.Addr(), Label: s.options.Label, Ready: s.Ready(), Endpoints: make(map[string]RequestCounts)}
 	if s.instant != nil {
 		n := s.instant.Counts()
 		st.Requests = RequestCounts{Started: n.Started, Finished: n.Finished, Cancelled: n.Cancelled, Running: n.Started - n.Finished - n.Cancelled}

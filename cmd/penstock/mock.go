@@ -6,8 +6,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/penstock/penstock/bench/engine"
 	"github.com/penstock/penstock/bench/mock"
@@ -18,6 +24,7 @@ type mockFlags struct {
 	listen   string
 	replicas int
 	models   listFlag
+	drain    time.Duration
 	options  mock.Options
 }
 
@@ -36,6 +43,9 @@ func parseMock(args []string, stderr io.Writer) (m *mockFlags, code int, ok bool
 	f.Uint64Var(&o.Seed, "seed", 0, "The seed `NUMBER` decides which requests a share of faults hits; each replica adds its index to it.")
 	f.IntVar(&o.MaxTokens, "max-tokens", d.MaxTokens, "A request that does not say how many tokens it wants gets `N`.")
 	f.DurationVar(&o.IdleTimeout, "idle-timeout", d.IdleTimeout, "A connection is closed when it was idle for `DURATION`, as vLLM does after 5s; a negative one keeps connections. Instant replicas always keep them.")
+	f.DurationVar(&o.LoadTime, "load-time", 0, "The model loads for `DURATION` after the start: health checks fail meanwhile, and requests get 503 or UNAVAILABLE.")
+	f.DurationVar(&m.drain, "drain", 0, "When told to stop, the replicas turn readiness off and go on answering until no request was underway for a second, for at most `DURATION`; 0s ends them at once, and so does a second signal.")
+	f.StringVar(&o.Label, "label", "", "Answers carry the header x-mock-label with `TEXT`, so that versions can be told apart.")
 	f.IntVar(&o.MaxSequences, "max-num-seqs", 0, "At most `N` sequences run at once on a replica; 0 is what the profile says.")
 	f.IntVar(&o.MaxBatchedTokens, "max-num-batched-tokens", 0, "An engine step computes at most `N` tokens; 0 is what the profile says.")
 	f.IntVar(&o.KVTokens, "kv-tokens", 0, "The KV cache of a replica holds `N` tokens; 0 is what the profile says.")
@@ -73,6 +83,9 @@ func (m *mockFlags) check() error {
 	case o.IdleTimeout == 0:
 		return fmt.Errorf("cannot close connections after 0s: --idle-timeout must be more, or negative to keep them")
 	}
+	if m.drain < 0 {
+		return fmt.Errorf("cannot drain for %v: --drain must be at least 0s", m.drain)
+	}
 	if _, err := m.addresses(); err != nil {
 		return err
 	}
@@ -104,15 +117,17 @@ func (m *mockFlags) addresses() ([]string, error) {
 	return list, nil
 }
 
-// mockCommand runs mock model servers until ctx ends or the process is told to stop.
+// mockCommand runs mock model servers until ctx ends, or the process is told to stop and they have drained.
 func mockCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	m, code, ok := parseMock(args, stderr)
 	if !ok {
 		return code
 	}
-	ctx, stop := untilInterrupted(ctx)
-	defer stop()
-	servers, err := m.start(slog.New(slog.NewJSONHandler(stderr, nil)))
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	servers, err := m.start(log)
 	defer func() {
 		for _, s := range servers {
 			s.Close()
@@ -126,8 +141,35 @@ func mockCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	}
 	fmt.Fprintf(stdout, "try: curl http://%s/v1/chat/completions -d '{\"model\": %q, \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n",
 		reachable(servers[0].Addr()), m.model())
-	<-ctx.Done()
+	select {
+	case <-signals:
+		m.stop(ctx, servers, signals, log)
+	case <-ctx.Done():
+	}
 	return exitOK
+}
+
+// stop drains every replica, unless a second signal comes or ctx ends.
+func (m *mockFlags) stop(ctx context.Context, servers []*mock.Server, signals <-chan os.Signal, log *slog.Logger) {
+	if m.drain == 0 {
+		return
+	}
+	log.Info("draining: readiness is off", "limit", m.drain.String())
+	ctx, cancel := context.WithCancel(ctx)
+	var underway atomic.Int64
+	var drains sync.WaitGroup
+	for _, s := range servers {
+		drains.Go(func() { underway.Add(s.Drain(ctx, m.drain)) })
+	}
+	done := make(chan struct{})
+	go func() { drains.Wait(); close(done) }()
+	select {
+	case <-signals:
+	case <-done:
+	}
+	cancel()
+	<-done
+	log.Info("stopping", "cut", underway.Load())
 }
 
 // start starts every replica. The servers that it started are returned also where it fails.

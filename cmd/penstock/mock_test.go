@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -27,6 +30,9 @@ func TestMockCommandLines(t *testing.T) {
 		"--speed NaN":                          `cannot run at speed NaN`,
 		"--max-tokens 0":                       `--max-tokens must be at least 1`,
 		"--idle-timeout 0s":                    `--idle-timeout must be more`,
+		"--drain -1s":                          `--drain must be at least 0s`,
+		"--load-time -1s":                      `cannot load a model for -1s`,
+		"--label two,words:é":                  `cannot use the label "two,words:é"`,
 		"--listen here":                        `--listen must be host:port`,
 		"--listen :http":                       `the port must be a number from 0 to 65535`,
 		"--listen :65530 --replicas 10":        `the last port would be beyond 65535`,
@@ -94,6 +100,52 @@ func TestMockServesUntilItIsStopped(t *testing.T) {
 				t.Errorf("exit code %d: %s", code, p.stderr)
 			}
 		})
+	}
+}
+
+// A request that is underway when the process is told to stop ends as if nothing was, and then so does the process. A second signal does
+// not wait.
+func TestMockDrains(t *testing.T) {
+	for _, c := range []struct {
+		name, interval string
+		again          bool
+	}{{"to the end", "20ms", false}, {"a second signal", "1h", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			p := launch(t, "mock", "--listen", "127.0.0.1:0", "--instant", "--label", "v2", "--drain", "1h")
+			url := p.stdout.await(t, `replica at (\S+)\n`)[1]
+			r, err := http.NewRequest(http.MethodPost, url+"/v1/chat/completions", strings.NewReader(`{"stream":true,"max_tokens":10}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("x-mock-interval", c.interval)
+			w, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Body.Close()
+			signalItself(t)
+			p.stderr.await(t, `"msg":"draining: readiness is off","limit":"1h0m0s"`)
+			if status, _ := get(t, url+"/health"); !c.again && status != http.StatusServiceUnavailable {
+				t.Errorf("/health answers %d while the replica drains", status)
+			}
+			if c.again {
+				signalItself(t)
+			}
+			body, err := io.ReadAll(w.Body)
+			if cut := err != nil || !strings.HasSuffix(string(body), "[DONE]\n\n"); cut != c.again || w.Header.Get("x-mock-label") != "v2" {
+				t.Errorf("the stream ended with %v: %v %s", err, w.Header, body)
+			}
+			if code := p.wait(t); code != exitOK || !strings.Contains(p.stderr.String(), fmt.Sprintf(`"cut":%d`, map[bool]int{false: 0, true: 1}[c.again])) {
+				t.Errorf("exit code %d: %s", code, p.stderr)
+			}
+		})
+	}
+}
+
+func signalItself(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/penstock/penstock/bench/mock/lifecycle"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 type conn struct {
 	server  *Server
 	net     net.Conn
-	replica string // the header line that names the replica
+	replica string // the header lines that say who answers
 	space   []byte // what in is a window of
 	in      []byte // read and not yet consumed
 	body    []byte // a chunked request's body; the JSON of an answer
@@ -39,7 +41,11 @@ func newConn(s *Server, c net.Conn) *conn {
 	if name == "" {
 		name = c.LocalAddr().String()
 	}
-	return &conn{server: s, net: c, replica: "x-mock-replica: " + name + "\r\n", space: make([]byte, 0, 4096)}
+	lines := "x-mock-replica: " + name + "\r\n"
+	if s.Label != "" {
+		lines += "x-mock-label: " + s.Label + "\r\n"
+	}
+	return &conn{server: s, net: c, replica: lines, space: make([]byte, 0, 4096)}
 }
 
 // failure is an error that the client is told before the connection is closed.
@@ -100,6 +106,7 @@ func (c *conn) exchange() (again bool, err error) {
 		return false, err
 	}
 	c.out = c.out[:0]
+	r.close = r.close || c.server.Life.Draining()
 	if r.path == pathPage {
 		status, kind, page := c.server.Page(r.page)
 		err = c.write(c.appendAnswer(c.out, r.close, status, kind, page))
@@ -110,6 +117,8 @@ func (c *conn) exchange() (again bool, err error) {
 	return !r.close, err
 }
 
+var loading = []byte(`{"error":{"message":"` + lifecycle.LoadingMessage + `","type":"server_error","param":null,"code":"model_loading"}}`)
+
 // answer runs a request that wants a model.
 func (c *conn) answer(r *request, body []byte) error {
 	if r.path == pathUnknown {
@@ -118,6 +127,9 @@ func (c *conn) answer(r *request, body []byte) error {
 	o := scan(body, c.server.MaxTokens)
 	if o.tokens < 1 || o.tokens > maxTokens {
 		return &failure{http.StatusBadRequest, "max_tokens must be 1 to " + strconv.Itoa(maxTokens)}
+	}
+	if c.server.Life.Loading() {
+		return c.write(c.appendAnswer(c.out, r.close, http.StatusServiceUnavailable, "application/json", loading))
 	}
 	c.server.started.Add(1)
 	prompt := max(1, len(body)/4)

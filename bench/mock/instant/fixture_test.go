@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/penstock/penstock/bench/mock/lifecycle"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -18,7 +20,7 @@ const patience = 10 * time.Second
 
 func newServer() *Server {
 	return &Server{
-		Replica: "replica-1", Model: "llama-3-8b", Models: []string{"llama-3-8b"}, MaxTokens: 64, MaxBodyBytes: 1 << 20,
+		Life: new(lifecycle.Life), Replica: "replica-1", Model: "llama-3-8b", Models: []string{"llama-3-8b"}, MaxTokens: 64, MaxBodyBytes: 1 << 20,
 		Page: func(path string) (int, string, []byte) {
 			if path == "/health" {
 				return http.StatusOK, "text/plain", nil

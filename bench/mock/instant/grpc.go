@@ -8,7 +8,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
@@ -16,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock/penstock/bench/mock/inference"
+	"github.com/penstock/penstock/bench/mock/lifecycle"
 )
 
 // newGRPC makes the server of the connections that speak HTTP/2.
@@ -35,11 +35,7 @@ func (s *Server) newGRPC() *grpc.Server {
 	)
 	g.RegisterService(&inference.KServeDesc, service{s})
 	g.RegisterService(&inference.PredictionsDesc, service{s})
-	checks := health.NewServer()
-	for _, name := range s.Models {
-		checks.SetServingStatus(name, grpc_health_v1.HealthCheckResponse_SERVING)
-	}
-	grpc_health_v1.RegisterHealthServer(g, checks)
+	grpc_health_v1.RegisterHealthServer(g, &lifecycle.Health{Life: s.Life, Models: s.Models})
 	reflection.Register(g)
 	return g
 }
@@ -50,13 +46,20 @@ func (s *Server) around(ctx context.Context, method string, handle func() error)
 	if p, ok := peer.FromContext(ctx); ok && name == "" {
 		name = p.LocalAddr.String()
 	}
-	if err := grpc.SetHeader(ctx, metadata.Pairs("x-mock-replica", name)); err != nil {
+	header := metadata.Pairs("x-mock-replica", name)
+	if s.Label != "" {
+		header.Set("x-mock-label", s.Label)
+	}
+	if err := grpc.SetHeader(ctx, header); err != nil {
 		return err
 	}
 	switch method {
 	case inference.ModelInferMethod, inference.ModelStreamInferMethod, inference.PredictMethod:
 	default:
 		return handle()
+	}
+	if s.Life.Loading() {
+		return status.Error(codes.Unavailable, lifecycle.LoadingMessage)
 	}
 	s.started.Add(1)
 	err := handle()
@@ -75,12 +78,12 @@ func (service) ServerLive(context.Context, *inference.ServerLiveRequest) (*infer
 	return &inference.ServerLiveResponse{Live: true}, nil
 }
 
-func (service) ServerReady(context.Context, *inference.ServerReadyRequest) (*inference.ServerReadyResponse, error) {
-	return &inference.ServerReadyResponse{Ready: true}, nil
+func (s service) ServerReady(context.Context, *inference.ServerReadyRequest) (*inference.ServerReadyResponse, error) {
+	return &inference.ServerReadyResponse{Ready: s.server.Life.Ready()}, nil
 }
 
-func (service) ModelReady(context.Context, *inference.ModelReadyRequest) (*inference.ModelReadyResponse, error) {
-	return &inference.ModelReadyResponse{Ready: true}, nil
+func (s service) ModelReady(context.Context, *inference.ModelReadyRequest) (*inference.ModelReadyResponse, error) {
+	return &inference.ModelReadyResponse{Ready: s.server.Life.Ready()}, nil
 }
 
 func (service) ServerMetadata(context.Context, *inference.ServerMetadataRequest) (*inference.ServerMetadataResponse, error) {

@@ -5,6 +5,45 @@ import (
 	"sync"
 )
 
+// serveHTTP2 serves the connections of HTTP/2 that come from now on with a server of their own. The caller holds the lock.
+func (s *Server) serveHTTP2(l *handed) {
+	g := s.newGRPC()
+	s.grpc, s.http2 = append(s.grpc, g), l
+	s.work.Go(func() { g.Serve(l) }) // until Close or Drain
+}
+
+// handOver gives a connection to the server that takes them now, which may be another one a moment later. After Close it is closed.
+func (s *Server) handOver(c net.Conn) {
+	for l := s.listenerHTTP2(); !l.hand(c); {
+		next := s.listenerHTTP2()
+		if next == l {
+			c.Close()
+			return
+		}
+		l = next
+	}
+}
+
+func (s *Server) listenerHTTP2() *handed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.http2
+}
+
+// Drain sends GOAWAY on the connections of HTTP/2 that there are, and ends them when their RPCs have ended. New ones are served: grpc-go's
+// server takes none any more once it says GOAWAY, so that a second one gets them. What else draining means, Life says. Only the first call
+// does anything.
+func (s *Server) Drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.grpc) != 1 {
+		return
+	}
+	old := s.grpc[0]
+	s.serveHTTP2(newHanded(s.http2.Listener))
+	s.work.Go(old.GracefulStop) // Stop, too, makes it return
+}
+
 // preface is what a client of HTTP/2 that knows its server sends first (RFC 9113, section 3.4).
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -36,12 +75,13 @@ func newHanded(l net.Listener) *handed {
 	return &handed{Listener: l, conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// hand hands a connection to who accepts, or closes it.
-func (h *handed) hand(c net.Conn) {
+// hand hands a connection to who accepts, and reports whether there is still somebody.
+func (h *handed) hand(c net.Conn) bool {
 	select {
 	case h.conns <- c:
+		return true
 	case <-h.closed:
-		c.Close()
+		return false
 	}
 }
 

@@ -16,12 +16,18 @@ import (
 	"sync/atomic"
 
 	"google.golang.org/grpc"
+
+	"github.com/penstock/penstock/bench/mock/lifecycle"
 )
 
 // Server answers at once. Its exported fields are set before Serve and not changed after.
 type Server struct {
 	// Replica is the value of the x-mock-replica header of every answer; empty is the address that the client connected to.
 	Replica string
+	// Label is the value of the x-mock-label header of every answer; empty sends none.
+	Label string
+	// Life says whether the replica is ready, and whether it loads or drains.
+	Life *lifecycle.Life
 	// Model is the model that answers name.
 	Model string
 	// Models are the models that gRPC health checks know.
@@ -42,8 +48,8 @@ type Server struct {
 	work   sync.WaitGroup
 
 	templates *templates
-	grpc      *grpc.Server
-	http2     *handed // its listener
+	grpc      []*grpc.Server // the last one takes connections
+	http2     *handed        // its listener
 }
 
 // Counts are the requests that ran a model, so to speak.
@@ -75,12 +81,7 @@ func (s *Server) Serve(l net.Listener) error {
 	s.open = make(map[net.Conn]struct{})
 	s.quit = make(chan struct{})
 	s.templates = newTemplates(s.Model)
-	s.grpc, s.http2 = s.newGRPC(), newHanded(l)
-	s.work.Add(1)
-	go func() {
-		defer s.work.Done()
-		s.grpc.Serve(s.http2) // until Close
-	}()
+	s.serveHTTP2(newHanded(l))
 	s.mu.Unlock()
 	for {
 		c, err := l.Accept()
@@ -109,7 +110,7 @@ func (s *Server) enter(c net.Conn) bool {
 func (s *Server) serve(c net.Conn) {
 	served := newConn(s, c)
 	if served.speaksHTTP2() {
-		s.http2.hand(&handedConn{Conn: c, rest: served.in, done: func() { s.leave(c) }})
+		s.handOver(&handedConn{Conn: c, rest: served.in, done: func() { s.leave(c) }})
 		return
 	}
 	defer s.leave(c)
@@ -137,9 +138,9 @@ func (s *Server) Close() {
 			c.Close()
 		}
 	}
-	g := s.grpc
+	servers := s.grpc
 	s.mu.Unlock()
-	if g != nil {
+	for _, g := range servers {
 		g.Stop()
 	}
 	s.work.Wait()

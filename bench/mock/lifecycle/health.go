@@ -1,7 +1,8 @@
-package mock
+package lifecycle
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -10,11 +11,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// healthService is grpc.health.v1: the server is the service "", and every model is a service of its name. They are serving when
-// GET /health succeeds.
-type healthService struct {
+// Health is grpc.health.v1: the server is the service "", and every model is a service of its name. They are serving when the replica is
+// ready.
+type Health struct {
 	grpc_health_v1.UnimplementedHealthServer
-	server *Server
+	Life   *Life
+	Models []string
 }
 
 func servingStatus(ready bool) grpc_health_v1.HealthCheckResponse_ServingStatus {
@@ -24,31 +26,33 @@ func servingStatus(ready bool) grpc_health_v1.HealthCheckResponse_ServingStatus 
 	return grpc_health_v1.HealthCheckResponse_NOT_SERVING
 }
 
-func (h healthService) knows(service string) bool { return service == "" || h.server.serves(service) }
+func (h *Health) knows(service string) bool {
+	return service == "" || slices.Contains(h.Models, service)
+}
 
 // Check answers for one service; NOT_FOUND for one that does not exist.
-func (h healthService) Check(_ context.Context, in *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
+func (h *Health) Check(_ context.Context, in *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
 	if !h.knows(in.GetService()) {
 		return nil, status.Errorf(codes.NotFound, "cannot check %q: it is neither empty nor a model", in.GetService())
 	}
-	return &grpc_health_v1.HealthCheckResponse{Status: servingStatus(h.server.Ready())}, nil
+	return &grpc_health_v1.HealthCheckResponse{Status: servingStatus(h.Life.Ready())}, nil
 }
 
 // List answers for every service.
-func (h healthService) List(context.Context, *grpc_health_v1.HealthListRequest) (*grpc_health_v1.HealthListResponse, error) {
-	now := &grpc_health_v1.HealthCheckResponse{Status: servingStatus(h.server.Ready())}
+func (h *Health) List(context.Context, *grpc_health_v1.HealthListRequest) (*grpc_health_v1.HealthListResponse, error) {
+	now := &grpc_health_v1.HealthCheckResponse{Status: servingStatus(h.Life.Ready())}
 	all := map[string]*grpc_health_v1.HealthCheckResponse{"": now}
-	for _, m := range h.server.options.Models {
+	for _, m := range h.Models {
 		all[m] = now
 	}
 	return &grpc_health_v1.HealthListResponse{Statuses: all}, nil
 }
 
 // Watch sends the status of a service now and whenever it changes. A service that does not exist never will.
-func (h healthService) Watch(in *grpc_health_v1.HealthCheckRequest, out grpc.ServerStreamingServer[grpc_health_v1.HealthCheckResponse]) error {
+func (h *Health) Watch(in *grpc_health_v1.HealthCheckRequest, out grpc.ServerStreamingServer[grpc_health_v1.HealthCheckResponse]) error {
 	last := grpc_health_v1.HealthCheckResponse_UNKNOWN
 	for {
-		ready, until, changed := h.server.faults.watch()
+		ready, until, changed := h.Life.Watch()
 		now := servingStatus(ready)
 		if !h.knows(in.GetService()) {
 			now = grpc_health_v1.HealthCheckResponse_SERVICE_UNKNOWN
