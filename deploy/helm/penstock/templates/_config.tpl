@@ -12,19 +12,6 @@
 {{- $namespaces | uniq | sortAlpha | toJson -}}
 {{- end }}
 
-{{- define "penstock.serviceConfigFails" -}}
-{{- range $name, $pool := .Values.config.pools -}}
-{{- if not (kindIs "map" $pool) -}}
-{{- fail (printf "config.pools.%s has no fields; give it endpoints or a service" $name) -}}
-{{- end -}}
-{{- with $pool.service -}}
-{{- if not (and (kindIs "map" .) .namespace) -}}
-{{- fail (printf "config.pools.%s.service has no namespace, in which the gateway is to be let watch Services; write service: {namespace: models, name: llama}" $name) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- end }}
-
 {{/* What would be wrong only at run time, or against the user's intent. */}}
 {{- define "penstock.check" -}}
 {{- if not .Values.config.pools -}}
@@ -39,7 +26,6 @@
 {{- fail (printf "config.%s is set by the chart: %s" $field $instead) -}}
 {{- end -}}
 {{- end -}}
-{{- include "penstock.serviceConfigFails" . -}}
 {{- if and .Values.autoscale.enabled .Values.autoscale.keda.enabled .Values.autoscale.externalMetrics -}}
 {{- fail "autoscale.keda.enabled and autoscale.externalMetrics exclude each other: KEDA itself serves external.metrics.k8s.io, and a cluster has one server for it; set autoscale.externalMetrics to false" -}}
 {{- end -}}
