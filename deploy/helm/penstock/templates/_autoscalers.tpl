@@ -15,6 +15,11 @@ scaleDown:
 {{- if not (hasKey $.root.Values.config.pools .pool) -}}
 {{- fail (printf "autoscalers: there is no pool %q in config.pools, which has %s" .pool (keys $.root.Values.config.pools | sortAlpha | join ", ")) -}}
 {{- end -}}
+{{- $pool := get $.root.Values.config.pools .pool -}}
+{{- $namespace := ($pool.service).namespace | default $.root.Release.Namespace -}}
+{{- if ne .namespace $namespace -}}
+{{- fail (printf "autoscalers: %s is in namespace %s and pool %s in %s, where its metrics are; an autoscaler asks in its own namespace" .target .namespace .pool $namespace) -}}
+{{- end -}}
 {{- if and (eq .kind "hpa") (not (and $scale.enabled $scale.externalMetrics)) -}}
 {{- fail (printf "autoscalers: the HPA of %s reads external metrics, which nobody here serves; set autoscale.enabled and autoscale.externalMetrics" .target) -}}
 {{- end -}}

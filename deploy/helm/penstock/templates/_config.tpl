@@ -1,3 +1,12 @@
+{{/* The namespaces of the pools: those of their Services, and the gateway's for pools that have none. As JSON. */}}
+{{- define "penstock.poolNamespaces" -}}
+{{- $namespaces := list -}}
+{{- range $pool := .Values.config.pools -}}
+{{- $namespaces = append $namespaces (($pool.service).namespace | default $.Release.Namespace) -}}
+{{- end -}}
+{{- $namespaces | uniq | sortAlpha | toJson -}}
+{{- end }}
+
 {{/* The namespaces that the gateway watches: those of the pools' Services, and its own where its pods look for each other. As JSON. */}}
 {{- define "penstock.watchedNamespaces" -}}
 {{- $namespaces := list -}}
