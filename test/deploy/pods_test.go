@@ -199,7 +199,8 @@ func namedPorts(objects []object) map[string]intstr.IntOrString {
 
 // TestNetworkPolicy checks that nobody reaches the admin port unless they were named.
 func TestNetworkPolicy(t *testing.T) {
-	for file, want := range map[string]string{"foreign-account": "http", "everything": "http admin", "autoscale": "http autoscale", "keda": "http autoscale keda"} {
+	open := map[string]string{"foreign-account": "http", "everything": "http admin", "autoscale": "http autoscale", "keda": "http autoscale keda"}
+	for file, want := range open {
 		n := all[*networkingv1.NetworkPolicy](renderObjects(t, "testdata/values/"+file+".yaml"))[0]
 		got := ""
 		for _, rule := range n.Spec.Ingress {

@@ -151,6 +151,9 @@ func checkMounted(t *testing.T, pod podTemplate, file string) {
 // TestRefusals checks what the templates refuse that a schema cannot see.
 func TestRefusals(t *testing.T) {
 	const pool = "pools: {llama: {service: {namespace: models, name: llama}}}"
+	autoscaler := func(autoscale, fields string) string {
+		return "{config: {" + pool + "}, autoscale: {" + autoscale + "}, autoscalers: [{target: b, averageValue: 1, maxReplicas: 2, " + fields + "}]}"
+	}
 	for _, test := range []struct{ name, values, want string }{
 		{"nothing set", "{}", "config.pools is empty"},
 		{"no pools", "config: {pools: {}}", "config.pools is empty: the gateway has nowhere to send requests to"},
@@ -161,15 +164,15 @@ func TestRefusals(t *testing.T) {
 		{"KEDA and external metrics", "{config: {" + pool + "}, autoscale: {enabled: true, keda: {enabled: true}}}",
 			"autoscale.keda.enabled and autoscale.externalMetrics exclude each other"},
 		{"two monitors", "{config: {" + pool + "}, podMonitor: {enabled: true}, serviceMonitor: {enabled: true}}", "would scrape every pod twice"},
-		{"HPA without metrics", "{config: {" + pool + "}, autoscalers: [{kind: hpa, namespace: models, target: b, pool: llama, averageValue: 1, minReplicas: 1, maxReplicas: 2}]}",
+		{"HPA without metrics", autoscaler("enabled: false", "kind: hpa, namespace: models, pool: llama, minReplicas: 1"),
 			"the HPA of b reads external metrics, which nobody here serves"},
-		{"ScaledObject without scaler", "{config: {" + pool + "}, autoscale: {enabled: true}, autoscalers: [{kind: keda, namespace: models, target: b, pool: llama, averageValue: 1, minReplicas: 1, maxReplicas: 2}]}",
+		{"ScaledObject without scaler", autoscaler("enabled: true", "kind: keda, namespace: models, pool: llama, minReplicas: 1"),
 			"the ScaledObject of b asks KEDA's external scaler, which nobody here serves"},
-		{"autoscaler of no pool", "{config: {" + pool + "}, autoscale: {enabled: true}, autoscalers: [{kind: hpa, namespace: models, target: b, pool: lama, averageValue: 1, minReplicas: 1, maxReplicas: 2}]}",
+		{"autoscaler of no pool", autoscaler("enabled: true", "kind: hpa, namespace: models, pool: lama, minReplicas: 1"),
 			`there is no pool "lama" in config.pools, which has llama`},
-		{"autoscaler elsewhere", "{config: {" + pool + "}, autoscale: {enabled: true}, autoscalers: [{kind: hpa, namespace: a, target: b, pool: llama, averageValue: 1, minReplicas: 1, maxReplicas: 2}]}",
+		{"autoscaler elsewhere", autoscaler("enabled: true", "kind: hpa, namespace: a, pool: llama, minReplicas: 1"),
 			"b is in namespace a and pool llama in models, where its metrics are"},
-		{"minimum above maximum", "{config: {" + pool + "}, autoscale: {enabled: true}, autoscalers: [{kind: hpa, namespace: models, target: b, pool: llama, averageValue: 1, minReplicas: 3, maxReplicas: 2}]}",
+		{"minimum above maximum", autoscaler("enabled: true", "kind: hpa, namespace: models, pool: llama, minReplicas: 3"),
 			"minReplicas of b is 3, which is more than maxReplicas, 2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -188,7 +191,8 @@ func TestAccount(t *testing.T) {
 		bindings := 0
 		check := func(name string, subjects []rbacv1.Subject) {
 			bindings++
-			if len(subjects) != 1 || subjects[0].Kind != "ServiceAccount" || subjects[0].Name != pod.Spec.ServiceAccountName || subjects[0].Namespace != "penstock" {
+			want := rbacv1.Subject{Kind: "ServiceAccount", Name: pod.Spec.ServiceAccountName, Namespace: "penstock"}
+			if len(subjects) != 1 || subjects[0] != want {
 				t.Errorf("%s gives rights to %v, pods run as %s", name, subjects, pod.Spec.ServiceAccountName)
 			}
 		}

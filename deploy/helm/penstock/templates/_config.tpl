@@ -24,7 +24,7 @@
 {{/* What would be wrong only at run time, or against the user's intent. */}}
 {{- define "penstock.check" -}}
 {{- if not .Values.config.pools -}}
-{{- fail "config.pools is empty: the gateway has nowhere to send requests to; set one, such as --set config.pools.llama.service.namespace=models --set config.pools.llama.service.name=llama" -}}
+{{- fail "config.pools is empty: the gateway has nowhere to send requests to; write pools: {llama: {service: {namespace: models, name: llama}}} below config" -}}
 {{- end -}}
 {{- range $field, $instead := dict
   "listen" "the pods listen on :8000, and service.port says what clients use"
@@ -64,7 +64,9 @@ keda: ":8002"
 
 {{- define "penstock.config" -}}
 {{- $own := dict "listen" ":8000" "admin" ":8001" -}}
-{{- $_ := set $own "shutdown" (dict "lameDuck" (printf "%ds" (int .Values.shutdown.lameDuckSeconds)) "drain" (printf "%ds" (int .Values.shutdown.drainSeconds))) -}}
+{{- with .Values.shutdown -}}
+{{- $_ := set $own "shutdown" (dict "lameDuck" (printf "%ds" (int .lameDuckSeconds)) "drain" (printf "%ds" (int .drainSeconds))) -}}
+{{- end -}}
 {{- if .Values.autoscale.enabled -}}
 {{- $_ := set $own "autoscale" (include "penstock.autoscaleConfig" . | fromYaml) -}}
 {{- end -}}
