@@ -7,16 +7,13 @@
 {{- $namespaces | uniq | sortAlpha | toJson -}}
 {{- end }}
 
-{{/* The namespaces that the gateway watches: those of the pools' Services, and its own where its pods look for each other. As JSON. */}}
+{{/* The namespaces that the gateway watches: those of the pools' Services. As JSON. */}}
 {{- define "penstock.watchedNamespaces" -}}
 {{- $namespaces := list -}}
 {{- range $pool := .Values.config.pools -}}
 {{- with $pool.service -}}
 {{- $namespaces = append $namespaces .namespace -}}
 {{- end -}}
-{{- end -}}
-{{- if .Values.autoscale.enabled -}}
-{{- $namespaces = append $namespaces .Release.Namespace -}}
 {{- end -}}
 {{- $namespaces | uniq | sortAlpha | toJson -}}
 {{- end }}

@@ -1,7 +1,7 @@
 {{- define "penstock.podSpec" -}}
 serviceAccountName: {{ include "penstock.serviceAccountName" . }}
-# Only watching needs a token.
-automountServiceAccountToken: {{ ne (include "penstock.watchedNamespaces" .) "[]" }}
+# Only who asks the API server needs a token.
+automountServiceAccountToken: {{ or .Values.autoscale.enabled (ne (include "penstock.watchedNamespaces" .) "[]") }}
 # Lame duck, drain, and ten seconds for what neither foresaw.
 terminationGracePeriodSeconds: {{ add (int .Values.shutdown.lameDuckSeconds) (int .Values.shutdown.drainSeconds) 10 }}
 securityContext:
