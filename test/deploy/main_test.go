@@ -1,6 +1,8 @@
 // Package deploy tests what deploy/ has for Kubernetes, without a cluster: the Helm chart by Helm's own packages, the plain manifests that are made of
 // it, the examples, and the chart's README. It is a module of its own, so that what these need is no dependency of the gateway.
 //
+// Run it with -count=1: files outside a module do not count when go test decides whether a result is still good.
+//
 // go test -update writes anew what is made of the chart: the plain manifests, the README's table of values, and the golden files of testdata.
 package deploy
 
