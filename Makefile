@@ -3,7 +3,7 @@ GO ?= go
 # A number of runs, as a duration that ends amid a run makes the fuzzer fail with "context deadline exceeded".
 FUZZTIME ?= 10000x
 
-.PHONY: help build image-files image test test-race lint fuzz conformance generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
+.PHONY: help build image-files image test test-race lint fuzz conformance deploy-test generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ fuzz: ## run every fuzz target FUZZTIME (10000x) times
 # The tests are a module of their own. Without the name of a package, go test shows how many cases each suite had.
 conformance: build ## run gRPC's interop client, h2spec and the comparison with grpc-go against the gateway
 	cd test/conformance && $(GO) vet ./... && PENSTOCK=$(CURDIR)/bin/penstock $(GO) test -count=1
+
+# A module of its own, as Helm and kustomize bring along much.
+deploy-test: ## check the Helm chart, the manifests made of it and the examples
+	cd test/deploy && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 # Two cores that have nothing else to do.
 twin: ## compare the simulator with real gateways before mock replicas

@@ -1,0 +1,71 @@
+{{/* The namespaces of the pools: those of their Services, and the gateway's for pools that have none. As JSON. */}}
+{{- define "penstock.poolNamespaces" -}}
+{{- $namespaces := list -}}
+{{- range $pool := .Values.config.pools -}}
+{{- $namespaces = append $namespaces (($pool.service).namespace | default $.Release.Namespace) -}}
+{{- end -}}
+{{- $namespaces | uniq | sortAlpha | toJson -}}
+{{- end }}
+
+{{/* The namespaces that the gateway watches: those of the pools' Services. As JSON. */}}
+{{- define "penstock.watchedNamespaces" -}}
+{{- $namespaces := list -}}
+{{- range $pool := .Values.config.pools -}}
+{{- with $pool.service -}}
+{{- $namespaces = append $namespaces .namespace -}}
+{{- end -}}
+{{- end -}}
+{{- $namespaces | uniq | sortAlpha | toJson -}}
+{{- end }}
+
+{{/* What would be wrong only at run time, or against the user's intent. */}}
+{{- define "penstock.check" -}}
+{{- if not .Values.config.pools -}}
+{{- fail "config.pools is empty: the gateway has nowhere to send requests to; write pools: {llama: {service: {namespace: models, name: llama}}} below config" -}}
+{{- end -}}
+{{- range $field, $instead := dict
+  "listen" "the pods listen on :8000, and service.port says what clients use"
+  "admin" "the pods have it on :8001, and adminService.enabled makes a Service for it"
+  "shutdown" "set shutdown.lameDuckSeconds and shutdown.drainSeconds, by which the pods' grace period goes, too"
+  "autoscale" "set autoscale.enabled" -}}
+{{- if hasKey $.Values.config $field -}}
+{{- fail (printf "config.%s is set by the chart: %s" $field $instead) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.autoscale.enabled .Values.autoscale.keda.enabled .Values.autoscale.externalMetrics -}}
+{{- fail "autoscale.keda.enabled and autoscale.externalMetrics exclude each other: KEDA itself serves external.metrics.k8s.io, and a cluster has one server for it; set autoscale.externalMetrics to false" -}}
+{{- end -}}
+{{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
+{{- fail "serviceMonitor.enabled and podMonitor.enabled would scrape every pod twice; enable one" -}}
+{{- end -}}
+{{- end }}
+
+{{/* The section autoscale of the configuration. With cert-manager the files of its Secret stand for a Secret that the gateway keeps itself. */}}
+{{- define "penstock.autoscaleConfig" -}}
+{{- $name := include "penstock.fullname" . -}}
+listen: ":8443"
+namespace: {{ .Release.Namespace }}
+service: {{ $name }}-autoscale
+peers: {{ $name }}-replicas
+{{- if .Values.autoscale.certManager.issuerRef }}
+certFile: /etc/penstock-autoscale/tls.crt
+keyFile: /etc/penstock-autoscale/tls.key
+caFile: /etc/penstock-autoscale/ca.crt
+{{- else }}
+secret: {{ $name }}-autoscale
+{{- end }}
+{{- if .Values.autoscale.keda.enabled }}
+keda: ":8002"
+{{- end }}
+{{- end }}
+
+{{- define "penstock.config" -}}
+{{- $own := dict "listen" ":8000" "admin" ":8001" -}}
+{{- with .Values.shutdown -}}
+{{- $_ := set $own "shutdown" (dict "lameDuck" (printf "%ds" (int .lameDuckSeconds)) "drain" (printf "%ds" (int .drainSeconds))) -}}
+{{- end -}}
+{{- if .Values.autoscale.enabled -}}
+{{- $_ := set $own "autoscale" (include "penstock.autoscaleConfig" . | fromYaml) -}}
+{{- end -}}
+{{- toYaml (merge $own .Values.config) -}}
+{{- end }}
