@@ -92,6 +92,7 @@ func TestGRPCAnswers(t *testing.T) {
 	w := dial(t, address)
 	w.send(post(chat, "", whole5))
 	w.response()
+	s.Close() // an exchange is counted after its answer was sent
 	if n := s.Counts(); n != (Counts{Started: 5, Finished: 5}) {
 		t.Errorf("counts %+v", n)
 	}

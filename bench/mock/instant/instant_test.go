@@ -72,6 +72,7 @@ func TestWholeAnswers(t *testing.T) {
 	if r, body := w.response(); r.StatusCode != 404 || body != "no /x" {
 		t.Errorf("/x: %d %q", r.StatusCode, body)
 	}
+	s.Close() // an exchange is counted after its answer was sent
 	if c := s.Counts(); c != (Counts{Started: 4, Finished: 4}) {
 		t.Errorf("counts %+v", c)
 	}
