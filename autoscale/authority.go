@@ -57,12 +57,14 @@ func tend(data map[string][]byte, names []string, now time.Time) (next map[strin
 		return nil, "", errForeignCertificate
 	}
 	signers := readSigners(data, now)
-	if len(signers) == 0 || agedAt(signers[0].certificate, now) {
+	good := func(s signer) bool { return !now.Before(s.certificate.NotBefore) && !agedAt(s.certificate, now) }
+	if !slices.ContainsFunc(signers, good) {
 		s, err := newSigner(now)
 		if err != nil {
 			return nil, "", err
 		}
-		signers = slices.Insert(signers, 0, s)
+		signers = append(signers, s)
+		slices.SortStableFunc(signers, newestFirst)
 		why = "there is no authority that is good for long enough"
 	}
 	by := signingAt(signers, now)
@@ -108,18 +110,20 @@ func readSigners(data map[string][]byte, now time.Time) []signer {
 			signers = append(signers, signer{c, keys[i]})
 		}
 	}
-	slices.SortStableFunc(signers, func(a, b signer) int { return b.certificate.NotBefore.Compare(a.certificate.NotBefore) })
+	slices.SortStableFunc(signers, newestFirst)
 	return signers
 }
 
-// signingAt is the newest authority that everybody knows by now; the oldest if none is as old.
-func signingAt(newestFirst []signer, now time.Time) signer {
-	for _, s := range newestFirst {
+func newestFirst(a, b signer) int { return b.certificate.NotBefore.Compare(a.certificate.NotBefore) }
+
+// signingAt is the newest authority, of those that stand newest first, that everybody knows by now; the oldest if none is as old.
+func signingAt(signers []signer, now time.Time) signer {
+	for _, s := range signers {
 		if now.Sub(s.certificate.NotBefore) >= overlap+skew {
 			return s
 		}
 	}
-	return newestFirst[len(newestFirst)-1]
+	return signers[len(signers)-1]
 }
 
 // nextNames says why the certificate has to be replaced, and the names of the new one; no reason if it is good. A certificate that lacks a

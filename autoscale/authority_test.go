@@ -184,9 +184,13 @@ func TestClockBehind(t *testing.T) {
 	if _, why := tended(t, data, testNames, testStart.Add(-4*time.Minute)); why != "" {
 		t.Errorf("4 minutes behind: %s", why)
 	}
-	next, why := tended(t, data, testNames, testStart.Add(-time.Hour))
-	if !strings.Contains(why, "the clock of who made it was ahead") || authorities(next) != 1 {
+	behind := testStart.Add(-time.Hour)
+	next, why := tended(t, data, testNames, behind)
+	if !strings.Contains(why, "there is no authority") || !strings.Contains(why, "the clock of who made it was ahead") || authorities(next) != 2 {
 		t.Errorf("an hour behind: %d authorities, %q", authorities(next), why)
+	}
+	if err := errors.Join(trusts(t, next, next, testNames[0], behind), trusts(t, next, next, testNames[0], testStart)); err != nil {
+		t.Error(err)
 	}
 	if _, why := tended(t, next, testNames, testStart); why != "" {
 		t.Errorf("what one made whose clock is behind is changed: %s", why)

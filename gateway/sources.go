@@ -17,6 +17,7 @@ type sources struct {
 	logger     *slog.Logger
 	stop       context.CancelFunc
 	running    sync.WaitGroup
+	found      sync.Map // the pools whose endpoints were found at least once
 }
 
 // set stops the sources that run and starts these. The endpoints that the old ones found stay until the new ones have spoken.
@@ -45,8 +46,19 @@ func (s *sources) Apply(set discovery.Set) {
 		s.logger.Error("cannot use discovered endpoints: the old ones stay", "pool", set.Pool, "error", err)
 		return
 	}
+	s.found.Store(set.Pool, struct{}{})
 	s.probes.update()
 	s.polls.update()
+}
+
+// synced says whether the endpoints of all pools have been found that are to be found.
+func (s *sources) synced() bool {
+	for _, p := range s.dispatcher.Pools() {
+		if _, ok := s.found.Load(p.Name); !ok && p.Config().Service != nil && !p.Removed() {
+			return false
+		}
+	}
+	return true
 }
 
 // Watching logs whether a source sees changes.
