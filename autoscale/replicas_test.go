@@ -196,7 +196,9 @@ func TestSecretsThatAreNotOurs(t *testing.T) {
 	a := f.start(1)
 	a.logs.await(t, "there is no Secret penstock/penstock-autoscale: make an empty one")
 	g := newFleet(t)
-	g.do(func() { g.secret.Data = map[string][]byte{secretCertificate: []byte("mine"), secretKey: []byte("mine")} })
+	g.do(func() {
+		g.secret.Data = map[string][]byte{secretCertificate: []byte("mine"), secretKey: []byte("mine")}
+	})
 	b := g.start(1)
 	b.logs.await(t, "it has a certificate that the gateway did not make")
 	if g.written("secret") != 0 {
