@@ -132,7 +132,7 @@ func (s *Server) assemble() {
 	s.ids = &identities{name: c.ServiceName + "." + s.namespace + ".svc"}
 	s.keeper = &keeper{ids: s.ids, changed: func() { signal(s.kept) }, logger: s.logger, now: s.now}
 	s.frontProxies = &frontProxies{doubt: make(chan struct{}, 1)}
-	s.registrations = &registrations{api: api, namespace: s.namespace, service: c.ServiceName, ids: s.ids, writes: c.CertFile == "",
+	s.registrations = &registrations{api: api, namespace: s.namespace, service: c.ServiceName, ids: s.ids, writes: c.CertFile == "", expected: c.KEDA != "",
 		logger: s.logger, state: make(map[string]Registration), owner: make(map[string]string)}
 	s.asker = newAsker(s.ids)
 	s.peers = newPeers(s.instance, s.asker.ask, s.options.times.poll, s.logger)

@@ -82,6 +82,10 @@ func (s *Server) json(api string, may func(*http.Request) error, answer func(*ht
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var value any
 		err := may(r)
+		if err != nil {
+			// Who asks may have another certificate by now, which takes another connection to be seen.
+			w.Header().Set("Connection", "close")
+		}
 		if err == nil && r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			err = &refusal{http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "only GET is answered here"}

@@ -43,7 +43,9 @@ type registrations struct {
 	ids                *identities
 	// writes says that the authorities of the certificate are this gateway's to write into the APIServices.
 	writes bool
-	logger *slog.Logger
+	// expected says that another adapter is no surprise: KEDA, which asks in its own way.
+	expected bool
+	logger   *slog.Logger
 
 	mu    sync.Mutex
 	state map[string]Registration
@@ -105,7 +107,11 @@ func (r *registrations) set(group string, state Registration, name, owner string
 	was := r.owner[group]
 	r.state[group], r.owner[group] = state, owner
 	r.mu.Unlock()
-	if owner != "" && owner != was {
+	switch {
+	case owner == "" || owner == was:
+	case r.expected:
+		r.logger.Info("a metrics API is answered by another adapter", "apiService", name, "owner", owner)
+	default:
 		r.logger.Error("cannot answer a metrics API: its APIService belongs to somebody else, and only one adapter can answer a group; "+
 			"remove the other adapter, or let the autoscaler ask the gateway in another way",
 			"apiService", name, "owner", owner, "wanted", r.namespace+"/"+r.service)

@@ -171,7 +171,7 @@ func TestAnotherAdapterIsLeftAlone(t *testing.T) {
 	f := newFleet(t)
 	f.register("v1beta1.external.metrics.k8s.io", "keda", "keda-operator-metrics-apiserver")
 	f.do(func() { delete(f.apiServices, "v1beta2.custom.metrics.k8s.io") })
-	a := f.start(1)
+	a := f.startUnlisted(1, func(o *Options) { o.Config.KEDA = "" })
 	a.awaitOutstanding("1")
 	a.logs.await(t, "APIService belongs to somebody else")
 	await(t, func() bool { return a.Registration(customGroup) == MissingRegistration }, func() string { return "custom: " + string(a.Registration(customGroup)) })
@@ -185,6 +185,11 @@ func TestAnotherAdapterIsLeftAlone(t *testing.T) {
 	}
 	if n := f.written("apiservice"); n != 0 {
 		t.Errorf("APIServices of others were written %d times", n)
+	}
+	b := f.start(1) // with KEDA, which is such an adapter
+	b.logs.await(t, "a metrics API is answered by another adapter apiService=v1beta1.external.metrics.k8s.io owner=keda/")
+	if b.logs.count("cannot answer a metrics API") != 0 {
+		t.Error("KEDA's adapter is taken amiss though KEDA is to ask")
 	}
 	f.register("v1beta1.external.metrics.k8s.io", "penstock", "penstock-autoscale")
 	await(t, func() bool { return f.caBundle("v1beta1.external.metrics.k8s.io") != "" }, func() string { return "it is ours again and gets nothing" })
