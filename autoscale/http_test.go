@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -278,6 +279,43 @@ func TestFrontProxyRotation(t *testing.T) {
 	a.logs.await(t, "cannot read ConfigMap kube-system/extension-apiserver-authentication")
 	if code, _ := a.getAs(certificate, externalPath); code != 200 {
 		t.Errorf("what was known is forgotten: %d", code)
+	}
+}
+
+// TestRotationOnAnOpenConnection has a client that keeps its connection, by either version of HTTP, while its certificate ends to be good: the
+// refusal closes the connection, so that the next one shows the client's new certificate.
+func TestRotationOnAnOpenConnection(t *testing.T) {
+	f := newFleet(t)
+	a := f.start(1)
+	a.awaitOutstanding("1")
+	certificate := f.front
+	for _, isHTTP2 := range []bool{false, true} {
+		transport := &http.Transport{ForceAttemptHTTP2: isHTTP2, TLSClientConfig: &tls.Config{
+			RootCAs: a.ids.Load().authorities, ServerName: "penstock-autoscale.penstock.svc",
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil },
+		}}
+		get := func() int {
+			t.Helper()
+			response, err := (&http.Client{Transport: transport, Timeout: patience}).Get("https://" + a.Addr().String() + externalPath)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			if (response.ProtoMajor == 2) != isHTTP2 {
+				t.Errorf("got HTTP/%d", response.ProtoMajor)
+			}
+			io.Copy(io.Discard, response.Body)
+			return response.StatusCode
+		}
+		if code := get(); code != 200 {
+			t.Errorf("before: %d", code)
+		}
+		next := newTestCA(t)
+		f.do(func() { f.cluster.front = frontProxyMap(next) })
+		await(t, func() bool { return get() == 401 }, func() string { return "the old authority is still good" })
+		certificate = next.client(t, "aggregator")
+		await(t, func() bool { return get() == 200 }, func() string { return "the new certificate is not seen" })
+		transport.CloseIdleConnections()
 	}
 }
 
