@@ -57,7 +57,7 @@ const (
 	customPath   = "/apis/" + customGroup + "/" + customVersion
 )
 
-// paths are the paths of the port. Kubernetes does without /openapi where that is not there.
+// paths are the paths of the port.
 func (s *Server) paths() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", s.serveLive)
@@ -68,6 +68,8 @@ func (s *Server) paths() http.Handler {
 	mux.Handle("/apis/"+customGroup, s.json("discovery", s.fromAPIServer, serveGroup(customGroup, customVersion)))
 	mux.Handle(externalPath, s.json("discovery", s.fromAPIServer, serveExternalResources))
 	mux.Handle(customPath, s.json("discovery", s.fromAPIServer, serveCustomResources))
+	mux.Handle("/openapi/v2", s.json("discovery", s.fromAPIServer, serveOpenAPI2))
+	mux.Handle("/openapi/v3", s.json("discovery", s.fromAPIServer, serveOpenAPI3))
 	mux.Handle(externalPath+"/namespaces/{namespace}/{metric}", s.json("external", s.fromAPIServer, s.serveExternal))
 	mux.Handle(customPath+"/namespaces/{namespace}/services/{service}/{metric}", s.json("custom", s.fromAPIServer, s.serveCustom))
 	mux.Handle("/", s.json("other", s.fromAPIServer, serveNothing))
@@ -124,6 +126,14 @@ func serveNothing(r *http.Request) (any, error) {
 	}
 	return nil, notFound("there is nothing here but " + externalPath + " and " + customPath)
 }
+
+// The descriptions of the API are empty, as those of other metrics APIs are. Without them the API server logs an error every minute.
+
+func serveOpenAPI2(*http.Request) (any, error) {
+	return map[string]any{"swagger": "2.0", "info": map[string]any{"title": "penstock", "version": "v1"}, "paths": map[string]any{}}, nil
+}
+
+func serveOpenAPI3(*http.Request) (any, error) { return map[string]any{"paths": map[string]any{}}, nil }
 
 func serveGroups(*http.Request) (any, error) {
 	list := metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}}

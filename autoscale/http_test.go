@@ -150,11 +150,13 @@ func TestDiscovery(t *testing.T) {
 	a := f.start(1)
 	a.awaitOutstanding("1")
 	for path, want := range map[string][]string{
-		"/apis":                                        {`"kind":"APIGroupList"`, `"name":"external.metrics.k8s.io"`, `"name":"custom.metrics.k8s.io"`},
-		"/apis/external.metrics.k8s.io":                {`"kind":"APIGroup"`, `"groupVersion":"external.metrics.k8s.io/v1beta1"`, `"preferredVersion":{`},
-		"/apis/custom.metrics.k8s.io":                  {`"kind":"APIGroup"`, `"groupVersion":"custom.metrics.k8s.io/v1beta2"`},
+		"/apis":                         {`"kind":"APIGroupList"`, `"name":"external.metrics.k8s.io"`, `"name":"custom.metrics.k8s.io"`},
+		"/openapi/v2":                   {`"swagger":"2.0"`, `"paths":{}`},
+		"/openapi/v3":                   {`{"paths":{}}`},
+		"/apis/external.metrics.k8s.io": {`"kind":"APIGroup"`, `"groupVersion":"external.metrics.k8s.io/v1beta1"`, `"preferredVersion":{`},
+		"/apis/custom.metrics.k8s.io":   {`"kind":"APIGroup"`, `"groupVersion":"custom.metrics.k8s.io/v1beta2"`},
 		"/apis/custom.metrics.k8s.io/" + customVersion: {`"kind":"APIResourceList"`, `"name":"services/penstock_queue_depth"`, `"kind":"MetricValueList"`, `"namespaced":true`},
-		externalPath:                                   {`"kind":"APIResourceList"`, `{"name":"penstock_outstanding_requests","singularName":"","namespaced":true,"kind":"ExternalMetricValueList","verbs":["get"]}`},
+		externalPath: {`"kind":"APIResourceList"`, `{"name":"penstock_outstanding_requests","singularName":"","namespaced":true,"kind":"ExternalMetricValueList","verbs":["get"]}`},
 	} {
 		code, body := a.get(path)
 		if code != 200 || !json.Valid([]byte(body)) {
@@ -204,7 +206,7 @@ func TestRefusals(t *testing.T) {
 		{none, loadPath, 401, "only replicas of the gateway are answered, by the certificate that they all have: it shows no certificate"},
 		{front, loadPath, 401, "only replicas of the gateway are answered, by the certificate that they all have: x509: "},
 		{replicas, loadPath, 200, ""},
-		{front, "/openapi/v2", 404, "there is nothing here but /apis/external.metrics.k8s.io/v1beta1 and /apis/custom.metrics.k8s.io/v1beta2"},
+		{front, "/version", 404, "there is nothing here but /apis/external.metrics.k8s.io/v1beta1 and /apis/custom.metrics.k8s.io/v1beta2"},
 		{front, customPath + "/namespaces/models/pods/x/penstock_queue_depth", 404, "there are only metrics of Services here: "},
 		{front, externalPath + "/namespaces/models/queue", 404, `there is no metric "queue"; there are penstock_outstanding_requests, penstock_queue_depth, `},
 		{front, externalPath + "/namespaces/other/penstock_queue_depth", 404, `no pool of namespace other is selected by ""; its pools are none. A pool is of its Service's namespace, or else of the gateway's`},

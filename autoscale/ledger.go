@@ -54,10 +54,10 @@ type entry struct {
 	served bool
 	// asked says that a question to it has ended, one way or the other.
 	asked bool
-	// reachable says that the last question was answered.
-	reachable bool
-	last      *report // nil: it never answered
-	number    int     // of the last answer, among all that were taken
+	// failures is how many questions in a row were not answered.
+	failures int
+	last     *report // nil: it never answered
+	number   int     // of the last answer, among all that were taken
 }
 
 func newLedger(self string) *ledger { return &ledger{self: self, entries: make(map[Peer]*entry)} }
@@ -85,19 +85,22 @@ func (l *ledger) answered(p Peer, r *report) {
 	l.answers++
 	if e := l.entries[p.key()]; e != nil {
 		e.number = l.answers
-		e.asked, e.reachable, e.last = true, true, r
+		e.asked, e.failures, e.last = true, 0, r
 	}
 }
 
-// failed notes that a replica did not answer. It reports whether it was otherwise until now.
+// worthTelling is how many questions in a row are not answered until it is told: a replica that starts has no certificate at first.
+const worthTelling = 3
+
+// failed notes that a replica did not answer. It reports whether that should be told.
 func (l *ledger) failed(p Peer) (news bool) {
 	e := l.entries[p.key()]
 	if e == nil {
 		return false
 	}
-	news = !e.asked || e.reachable
-	e.asked, e.reachable = true, false
-	return news
+	e.asked = true
+	e.failures++
+	return e.failures == worthTelling
 }
 
 // State is what is known of a replica.
@@ -120,7 +123,7 @@ var States = []State{Answering, Silent, Unheard, Idle}
 
 func (e *entry) state() State {
 	switch {
-	case e.last != nil && e.reachable:
+	case e.last != nil && e.failures == 0:
 		return Answering
 	case e.last != nil:
 		return Silent

@@ -212,7 +212,7 @@ func TestCountOfStates(t *testing.T) {
 	l.answered(at("a"), says("self", 0))
 	l.answered(at("b"), says("b", 0))
 	l.answered(at("c"), says("c", 0))
-	for i, want := range []bool{true, false} {
+	for i, want := range []bool{false, false, true, false} {
 		if news := l.failed(at("c")); news != want {
 			t.Errorf("failure %d is news: %v, want %v", i+1, news, want)
 		}
