@@ -31,6 +31,7 @@ type cluster struct {
 
 	mu          sync.Mutex
 	down        bool
+	noService   bool // there is no Service of all replicas
 	version     int
 	secret      *corev1.Secret
 	front       *corev1.ConfigMap
@@ -151,6 +152,9 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (c *cluster) slices() *discoveryv1.EndpointSliceList {
 	list := &discoveryv1.EndpointSliceList{TypeMeta: metav1.TypeMeta{Kind: "EndpointSliceList", APIVersion: "discovery.k8s.io/v1"}}
 	yes, name := true, portName
+	if !c.noService { // a Service without pods has one that says nothing
+		list.Items = append(list.Items, discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4})
+	}
 	for address, p := range c.peers {
 		host, text, _ := net.SplitHostPort(address)
 		n, _ := strconv.Atoi(text)

@@ -103,7 +103,9 @@ func (p *peers) follow(ctx context.Context, peer Peer) {
 		if ctx.Err() != nil {
 			return
 		}
-		p.take(peer, r, err)
+		if !errors.Is(err, errNoCertificate) { // else it was not asked
+			p.take(peer, r, err)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -166,10 +168,13 @@ func (p *peers) close() {
 const loadPath = "/penstock/load"
 
 // asker asks replicas over HTTP.
-type asker struct{ client *http.Client }
+type asker struct {
+	ids    *identities
+	client *http.Client
+}
 
 func newAsker(ids *identities) *asker {
-	return &asker{&http.Client{
+	return &asker{ids, &http.Client{
 		Transport: &http.Transport{
 			TLSClientConfig:        ids.client(),
 			TLSHandshakeTimeout:    peerTimeout,
@@ -183,7 +188,11 @@ func newAsker(ids *identities) *asker {
 	}}
 }
 
+// ask asks the replica at an address. The error is errNoCertificate if it cannot be asked, as this replica has nothing to show for itself.
 func (a *asker) ask(ctx context.Context, address string) (*report, error) {
+	if a.ids.Load() == nil {
+		return nil, errNoCertificate
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+loadPath, nil)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask %s: %w", address, err)

@@ -95,6 +95,34 @@ func TestPace(t *testing.T) {
 	})
 }
 
+// TestWhoCannotBeAsked has not been asked: a replica that drains may have requests, and counts nothing only when it does not answer.
+func TestWhoCannotBeAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := errNoCertificate
+		p := newPeers("self", nil, time.Second, slog.New(slog.DiscardHandler))
+		p.ask = func(context.Context, string) (*report, error) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return nil, answer
+		}
+		if err := p.set(t.Context(), []Peer{at("b")}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(10 * time.Second)
+		if p.complete() == nil {
+			t.Error("who was not asked counts nothing")
+		}
+		p.mu.Lock()
+		answer = errors.New("connection refused")
+		p.mu.Unlock()
+		time.Sleep(2 * time.Second)
+		if err := p.complete(); err != nil {
+			t.Error(err)
+		}
+		p.close()
+	})
+}
+
 func TestTooManyReplicas(t *testing.T) {
 	p := newPeers("self", nil, time.Second, slog.New(slog.DiscardHandler))
 	all := make([]Peer, maxPeers+1)
@@ -117,7 +145,12 @@ func TestAnswersThatCannotBeUsed(t *testing.T) {
 		io.WriteString(w, body)
 	}))
 	defer server.Close()
-	a := &asker{&http.Client{Transport: toPlain{server.URL}}}
+	ids := new(identities)
+	a := &asker{ids, &http.Client{Transport: toPlain{server.URL}}}
+	if _, err := a.ask(t.Context(), "x"); !errors.Is(err, errNoCertificate) {
+		t.Errorf("without a certificate: %v", err)
+	}
+	ids.Store(new(identity))
 	for want, c := range map[string]struct {
 		status int
 		body   string

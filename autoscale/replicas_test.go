@@ -112,6 +112,17 @@ func TestNothingBeforeAllIsKnown(t *testing.T) {
 	}
 }
 
+// TestServiceOfReplicasMissing is not a gateway of one replica.
+func TestServiceOfReplicasMissing(t *testing.T) {
+	f := newFleet(t)
+	f.do(func() { f.noService = true })
+	a := f.startUnlisted(1)
+	a.logs.await(t, "there are no EndpointSlices of Service penstock/penstock-replicas: make it, headless")
+	a.awaitOutstanding("503 which replicas of the gateway there are has not been read yet")
+	f.do(func() { f.noService = false })
+	a.awaitOutstanding("1")
+}
+
 // TestAPIServerAway changes nothing of what is known.
 func TestAPIServerAway(t *testing.T) {
 	f := newFleet(t)

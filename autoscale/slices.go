@@ -31,6 +31,10 @@ func (f *slicesFinder) Find(ctx context.Context) ([]Peer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the EndpointSlices of Service %s/%s: %w", f.namespace, f.service, err)
 	}
+	if len(all) == 0 {
+		// One without pods has an EndpointSlice nevertheless. To take this for a gateway of one replica would be to count only that one's requests.
+		return nil, fmt.Errorf("there are no EndpointSlices of Service %s/%s: make it, headless, for all pods of the gateway", f.namespace, f.service)
+	}
 	return peersOf(all, f.port), nil
 }
 
