@@ -35,6 +35,8 @@ type Config struct {
 	Timeouts Timeouts `yaml:"timeouts"`
 	// Shutdown sets the order of a graceful stop.
 	Shutdown Shutdown `yaml:"shutdown"`
+	// Autoscale answers the HPA and KEDA; without it nothing does.
+	Autoscale *Autoscale `yaml:"autoscale"`
 	// Pools names the sets of replicas; the name is what routes, metrics and logs use. At least one is needed.
 	Pools map[string]*Pool `yaml:"pools"`
 	// Routes are tried in order; the first that matches takes the request. Without routes, a single pool takes everything.

@@ -58,6 +58,9 @@ var DefaultTimeouts = Timeouts{
 // DefaultShutdown gives load balancers five seconds to notice, and generations ten minutes to end.
 var DefaultShutdown = Shutdown{LameDuck: 5 * second, Drain: 10 * minute}
 
+// DefaultAutoscale has the names that the installation gives to what it makes for the autoscaler.
+var DefaultAutoscale = Autoscale{Listen: ":8443", ServiceName: "penstock-autoscale", PeersName: "penstock-replicas", SecretName: "penstock-autoscale"}
+
 // DefaultPool is what each pool adds to. It is not valid alone, as it has no endpoints.
 var DefaultPool = Pool{
 	Engine:          "none",
@@ -113,5 +116,6 @@ var defaults = map[reflect.Type]reflect.Value{
 	reflect.TypeFor[DNS]():         reflect.ValueOf(DefaultDNS),
 	reflect.TypeFor[Probe]():       reflect.ValueOf(DefaultProbe),
 	reflect.TypeFor[Metrics]():     reflect.ValueOf(DefaultMetrics),
+	reflect.TypeFor[Autoscale]():   reflect.ValueOf(DefaultAutoscale),
 	reflect.TypeFor[Mirror]():      reflect.ValueOf(DefaultMirror),
 }

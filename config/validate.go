@@ -24,6 +24,9 @@ func validate(c *Config, r *report) {
 	if c.TLS != nil {
 		r.listenerTLS(c.TLS, "tls")
 	}
+	if c.Autoscale != nil {
+		r.autoscale(c, "autoscale")
+	}
 	r.trustedProxies(c.TrustedProxies, "trustedProxies")
 	names := slices.Sorted(maps.Keys(c.Pools))
 	r.pools(c, names)

@@ -74,7 +74,10 @@ type Source interface {
 
 // Finder makes sources. Its zero value is ready for use by one goroutine.
 type Finder struct {
-	kubernetes *kube.Client // made when it is first needed
+	// Connect connects to the Kubernetes cluster; nil is kube.Connect. It is called when the cluster is first needed.
+	Connect func() (*kube.Client, error)
+
+	kubernetes *kube.Client
 }
 
 // Sources returns the sources of the pools of c whose endpoints are not listed there.
@@ -88,7 +91,7 @@ func (f *Finder) Sources(c *config.Config) ([]Source, error) {
 		case p.File != "":
 			all = append(all, NewFile(name, p.File))
 		case p.Service != nil:
-			client, err := f.client()
+			client, err := f.Kubernetes()
 			if err != nil {
 				return nil, fmt.Errorf("cannot watch the Kubernetes Service %s/%s of pool %s: %w", p.Service.Namespace, p.Service.Name, name, err)
 			}
@@ -102,11 +105,16 @@ func (f *Finder) Sources(c *config.Config) ([]Source, error) {
 	return all, nil
 }
 
-func (f *Finder) client() (*kube.Client, error) {
+// Kubernetes returns the client of the cluster.
+func (f *Finder) Kubernetes() (*kube.Client, error) {
 	if f.kubernetes != nil {
 		return f.kubernetes, nil
 	}
-	client, err := kube.Connect()
+	connect := f.Connect
+	if connect == nil {
+		connect = kube.Connect
+	}
+	client, err := connect()
 	f.kubernetes = client
 	return client, err
 }

@@ -77,14 +77,18 @@ func (g *Gateway) notReady() string {
 	if p := g.phase(); p != phaseServing {
 		return p.String()
 	}
-	if g.known.Load() {
+	if g.knows() {
 		return ""
 	}
-	if pools := g.sources.waiting(); pools != "" {
-		return "waiting for the endpoints of " + pools + " to be discovered"
+	return "waiting for the endpoints of " + g.sources.waiting() + " to be discovered"
+}
+
+// knows says whether every source of endpoints has spoken once.
+func (g *Gateway) knows() bool {
+	if !g.known.Load() && g.sources.waiting() == "" {
+		g.known.Store(true)
 	}
-	g.known.Store(true)
-	return ""
+	return g.known.Load()
 }
 
 // serveConfig answers /debug/config with the configuration that is in force, defaults included and credentials left out.

@@ -15,9 +15,11 @@ import (
 
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/penstock/penstock/autoscale"
 	"github.com/penstock/penstock/balancer"
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/discovery"
+	"github.com/penstock/penstock/discovery/kube"
 	"github.com/penstock/penstock/gateway/bridge"
 	"github.com/penstock/penstock/gateway/dispatch"
 	"github.com/penstock/penstock/gateway/http1"
@@ -46,6 +48,9 @@ type Options struct {
 	// WrapPolicy is given each policy that a pool is to have and returns the one that it gets, so that tests can watch what policies do; nil
 	// leaves them as they are.
 	WrapPolicy func(balancer.Policy) balancer.Policy
+	// Kube connects to the Kubernetes cluster; nil finds it by the pod's service account or a kubeconfig file. It is called only where the
+	// configuration needs a cluster.
+	Kube func() (*kube.Client, error)
 }
 
 // Gateway is one gateway. Its life is New, Listen, Run.
@@ -71,8 +76,9 @@ type Gateway struct {
 	polls      *polls
 	finder     discovery.Finder
 	sources    *sources
-	known      atomic.Bool     // every source has spoken once
-	health     *health.Service // what clients of the traffic port may ask over gRPC
+	known      atomic.Bool       // every source has spoken once
+	health     *health.Service   // what clients of the traffic port may ask over gRPC
+	autoscale  *autoscale.Server // nil: autoscalers are not answered
 
 	tls          atomic.Pointer[tlsSettings] // nil: plaintext only
 	certificates *certificates               // what tls was made of; Run's goroutine alone uses it
@@ -119,6 +125,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	})
 	g.probes = &probes{dispatcher: g.dispatcher}
 	g.polls = &polls{dispatcher: g.dispatcher, logger: g.logger}
+	g.finder.Connect = g.options.Kube
 	g.sources = &sources{
 		dispatcher: g.dispatcher, probes: g.probes, polls: g.polls, metrics: g.metrics.discovery, logger: g.logger,
 		spoke: g.health.Changed, settingsChanged: make(chan struct{}, 1), silent: make(map[string]bool), settings: make(map[string]string),
@@ -175,7 +182,7 @@ func newEjector(c config.Eject) dispatch.Ejector {
 	})
 }
 
-// Listen opens the traffic and the admin port, and answers on the admin port. Connections to the traffic port wait until Run.
+// Listen opens the traffic and the admin port, and those for autoscalers, and answers on all but the traffic port. Connections to the traffic port wait until Run.
 func (g *Gateway) Listen() error {
 	c := g.config.Load()
 	traffic, err := listen(c.Listen)
@@ -190,7 +197,7 @@ func (g *Gateway) Listen() error {
 	g.traffic = newListener(traffic, g.slots, g.serveConn, g.logger)
 	g.adminAt = admin
 	go g.serveAdmin(admin)
-	return nil
+	return g.startAutoscale(c)
 }
 
 // Addr is the address of the traffic port, after Listen.
@@ -267,6 +274,9 @@ func (g *Gateway) Close() {
 	}
 	if g.http2 != nil {
 		g.http2.Close()
+	}
+	if g.autoscale != nil { // until here, other replicas and autoscalers see what is underway
+		g.autoscale.Close()
 	}
 	g.dispatcher.Close()
 	if g.traffic != nil {

@@ -32,7 +32,9 @@ type metrics struct {
 	reloadSuccess prometheus.Gauge
 	certReloads   *prometheus.CounterVec
 
-	discovery *discoveryMetrics
+	discovery         *discoveryMetrics
+	autoscaleRequests *prometheus.CounterVec
+	autoscale         *autoscaleCollector
 }
 
 // newMetrics registers every metric. pools is asked at each scrape for the state of pools and endpoints, connections for the open
@@ -55,6 +57,9 @@ func newMetrics(pools func() []*dispatch.Pool, connections func() int, dropped f
 		reloadSuccess: gauge("config_last_success_timestamp_seconds", "When a configuration was last applied, in Unix time."),
 		handshakes:    counters("tls_handshakes_total", "TLS handshakes with clients, by result: success or failure.", "result"),
 		certReloads:   counters("certificate_reloads_total", "Attempts to load a changed certificate or client authority, by result: success or failure.", "result"),
+
+		autoscaleRequests: counters("autoscale_requests_total", "Questions of autoscalers and of other replicas of the gateway, by the API (external, custom, discovery, load, other or keda) and the answer's status.", "api", "code"),
+		autoscale:         new(autoscaleCollector),
 	}
 	for _, result := range []string{resultSuccess, resultFailure} {
 		m.reloads.WithLabelValues(result)
@@ -71,7 +76,7 @@ func newMetrics(pools func() []*dispatch.Pool, connections func() int, dropped f
 		gaugeFunc("connections_open", "Client connections that are open.", func() float64 { return float64(connections()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: "access_log_dropped_total",
 			Help: "Access-log lines that were dropped because their reader was too slow."}, func() float64 { return float64(dropped()) }),
-		poolCollector{pools},
+		poolCollector{pools}, m.autoscaleRequests, m.autoscale,
 	)
 	m.discovery = newDiscoveryMetrics(m.registry)
 	return m

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"reflect"
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/discovery"
@@ -210,6 +211,17 @@ func (g *Gateway) keepWhatNeedsRestart(c *config.Config) {
 		warn("tls", onOff(old.TLS != nil), onOff(c.TLS != nil))
 		c.TLS = old.TLS
 	}
+	if !reflect.DeepEqual(c.Autoscale, old.Autoscale) {
+		warn("autoscale", autoscaleText(old.Autoscale), autoscaleText(c.Autoscale))
+		c.Autoscale = old.Autoscale
+	}
+}
+
+func autoscaleText(c *config.Autoscale) string {
+	if c == nil {
+		return "off"
+	}
+	return fmt.Sprintf("%+v", *c)
 }
 
 func onOff(on bool) string {

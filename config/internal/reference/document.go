@@ -141,7 +141,7 @@ func element(t reflect.Type) (reflect.Type, string) {
 
 // optional is what a section has by default that is itself absent by default.
 func optional(t reflect.Type) reflect.Value {
-	for _, d := range []any{config.DefaultListenerTLS, config.DefaultPool, config.DefaultService, config.DefaultDNS, config.DefaultProbe, config.DefaultMetrics, config.DefaultMirror} {
+	for _, d := range []any{config.DefaultListenerTLS, config.DefaultAutoscale, config.DefaultPool, config.DefaultService, config.DefaultDNS, config.DefaultProbe, config.DefaultMetrics, config.DefaultMirror} {
 		if reflect.TypeOf(d) == t {
 			return reflect.ValueOf(d)
 		}
