@@ -3,7 +3,11 @@ GO ?= go
 # A number of runs, as a duration that ends amid a run makes the fuzzer fail with "context deadline exceeded".
 FUZZTIME ?= 10000x
 
-.PHONY: help build image-files image test test-race lint fuzz conformance generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
+# Without the state of the repository, so that a checkout and the image's build, which has none, give the same bytes.
+IMAGE_BUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w'
+CLUSTER = test/cluster/cluster
+
+.PHONY: help build image-files image image-reproducible cluster-up cluster-down cluster-image cluster-smoke test test-race lint fuzz conformance generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,11 +62,29 @@ bench-proxy-smoke: build ## run the proxy benchmark briefly, to see that it work
 	$(GO) run ./bench/proxybench --quick --rounds 1 --window 300ms --streams 200 --penstock bin/penstock --out bin/bench-proxy-smoke
 
 image-files: ## build what the image holds into bin/image: static binaries
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/image/penstock ./cmd/penstock
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/image/grpc_health_probe github.com/grpc-ecosystem/grpc-health-probe
+	$(IMAGE_BUILD) -o bin/image/penstock ./cmd/penstock
+	$(IMAGE_BUILD) -o bin/image/grpc_health_probe github.com/grpc-ecosystem/grpc-health-probe
 
-image: ## build the image penstock:dev with docker
-	docker build -t penstock:dev .
+# The exporter gives all files one time, that of the last commit.
+image: ## build the image penstock:dev with docker's buildx
+	docker buildx build --provenance=false --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+		--output type=docker,name=penstock:dev,rewrite-timestamp=true .
+
+image-reproducible: ## build what the image holds from two folders, and see that it is the same bytes
+	./test/image-reproducible
+
+# Linux and root, no container engine. test/cluster/README.md has the rest.
+cluster-up: ## start the test cluster, a real one-node Kubernetes; builds it first, about 10 minutes, if that was never done
+	$(CLUSTER) up
+
+cluster-down: ## end the test cluster and remove what it made
+	$(CLUSTER) down
+
+cluster-image: image-files ## load the image penstock:test into the test cluster
+	$(CLUSTER) image penstock:test bin/image/penstock bin/image/grpc_health_probe
+
+cluster-smoke: cluster-image ## run the image in the test cluster, also while its API server is away
+	./test/cluster/smoke
 
 demo-smoke: build ## start the demo and run the curl line that it prints
 	./test/demo-smoke
