@@ -24,7 +24,7 @@ inside() {
 booted() {
 	local holder
 	holder=$(cat "$CLUSTER_DIR/holder.pid" 2>/dev/null) || return 1
-	[ -e "$CLUSTER_DIR/booted" ] && [ "$(cat "/proc/$holder/comm" 2>/dev/null)" = unshare ] && [ "$(ip netns identify "$holder")" = "$CLUSTER_NS" ]
+	[ -e "$CLUSTER_DIR/booted" ] && [ "$(cat "/proc/$holder/comm" 2>/dev/null)" = unshare ] && [ "$(ip netns identify "$holder" 2>/dev/null)" = "$CLUSTER_NS" ]
 }
 
 boot() {
@@ -35,7 +35,7 @@ boot() {
 	# Where they are no modules, or loaded, there is nothing to do.
 	modprobe -qa overlay bridge br_netfilter nf_conntrack 2>/dev/null || true
 	ip netns add "$CLUSTER_NS"
-	CLUSTER_NS=$CLUSTER_NS CLUSTER_DIR=$CLUSTER_DIR setsid nsenter --net="/run/netns/$CLUSTER_NS" \
+	setsid nsenter --net="/run/netns/$CLUSTER_NS" \
 		unshare --mount --propagation private --pid --fork --kill-child --mount-proc "$HERE/cluster" init \
 		>"$CLUSTER_DIR/log/init.log" 2>&1 </dev/null 9>&- &
 	echo $! >"$CLUSTER_DIR/holder.pid"

@@ -64,7 +64,7 @@ func newAuthority(now time.Time) (*pair, error) {
 	return p, nil
 }
 
-func (ca *pair) issue(id identity, serial int64, now time.Time) (*pair, error) {
+func (p *pair) issue(id identity, serial int64, now time.Time) (*pair, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: id.user}, NotBefore: now.Add(-time.Minute), NotAfter: now.Add(validity),
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
@@ -74,7 +74,7 @@ func (ca *pair) issue(id identity, serial int64, now time.Time) (*pair, error) {
 	if id.group != "" {
 		template.Subject.Organization = []string{id.group}
 	}
-	return sign(template, ca)
+	return sign(template, p)
 }
 
 // sign makes a key and lets ca sign its certificate; without ca it signs itself.
