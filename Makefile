@@ -3,7 +3,11 @@ GO ?= go
 # A number of runs, as a duration that ends amid a run makes the fuzzer fail with "context deadline exceeded".
 FUZZTIME ?= 10000x
 
-.PHONY: help build image-files image test test-race lint fuzz conformance deploy-test generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
+# Without the state of the repository, so that a checkout and the image's build, which has none, give the same bytes.
+IMAGE_BUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w'
+CLUSTER = test/cluster/cluster
+
+.PHONY: help build image-files image image-reproducible cluster-up cluster-down cluster-image cluster-smoke test test-race lint fuzz conformance deploy-test e2e e2e-run e2e-build generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,11 +66,42 @@ bench-proxy-smoke: build ## run the proxy benchmark briefly, to see that it work
 	$(GO) run ./bench/proxybench --quick --rounds 1 --window 300ms --streams 200 --penstock bin/penstock --out bin/bench-proxy-smoke
 
 image-files: ## build what the image holds into bin/image: static binaries
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/image/penstock ./cmd/penstock
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/image/grpc_health_probe github.com/grpc-ecosystem/grpc-health-probe
+	$(IMAGE_BUILD) -o bin/image/penstock ./cmd/penstock
+	$(IMAGE_BUILD) -o bin/image/grpc_health_probe github.com/grpc-ecosystem/grpc-health-probe
 
-image: ## build the image penstock:dev with docker
-	docker build -t penstock:dev .
+# The exporter gives all files one time, that of the last commit.
+image: ## build the image penstock:dev with docker's buildx
+	docker buildx build --provenance=false --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+		--output type=docker,name=penstock:dev,rewrite-timestamp=true .
+
+image-reproducible: ## build what the image holds from two folders, and see that it is the same bytes
+	./test/image-reproducible
+
+# Linux and root, no container engine. test/cluster/README.md has the rest.
+cluster-up: ## start the test cluster, a real one-node Kubernetes; builds it first, about 10 minutes, if that was never done
+	$(CLUSTER) up
+
+cluster-down: ## end the test cluster and remove what it made
+	$(CLUSTER) down
+
+cluster-image: image-files ## load the image penstock:test into the test cluster
+	$(CLUSTER) image penstock:test bin/image/penstock bin/image/grpc_health_probe
+
+cluster-smoke: cluster-image ## run the image in the test cluster, also while its API server is away
+	./test/cluster/smoke
+
+# What the end-to-end suite runs, and what is in its image.
+e2e-build: image-files
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/e2e/trafficd ./test/e2e/trafficd
+	CGO_ENABLED=0 $(GO) build -C test/deploy -trimpath -o $(CURDIR)/bin/e2e/helm helm.sh/helm/v4/cmd/helm
+	CGO_ENABLED=0 $(GO) test -c -o bin/e2e/e2e.test ./test/e2e
+
+# With KUBECONFIG set, make e2e-run tests in that cluster. It must have the image that PENSTOCK_E2E_IMAGE names.
+e2e-run: e2e-build ## run the end-to-end suite in the cluster of KUBECONFIG
+	cd test/e2e && PENSTOCK_E2E=1 HELM=$(CURDIR)/bin/e2e/helm ../../bin/e2e/e2e.test -test.v -test.timeout 40m $(E2E_FLAGS)
+
+e2e: e2e-build ## run the end-to-end suite in the test cluster, which it starts and ends
+	./test/e2e/run $(E2E_FLAGS)
 
 demo-smoke: build ## start the demo and run the curl line that it prints
 	./test/demo-smoke
