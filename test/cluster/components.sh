@@ -27,10 +27,11 @@ command_of() {
 			--kubelet-client-key="$pki/admin.key" "${gates[@]}" ${APISERVER_ARGS:-}) ;;
 	controller-manager)
 		local config=$pki/controller-manager.kubeconfig
+		# The node never counts as lost: it would for half a minute after the API server was away for one.
 		argv=("$CLUSTER_BIN/kube-controller-manager" --kubeconfig="$config" --authentication-kubeconfig="$config"
 			--authorization-kubeconfig="$config" --service-account-private-key-file="$pki/tokens.key" --root-ca-file="$pki/ca.crt"
 			--use-service-account-credentials=true --allocate-node-cidrs=true --cluster-cidr=$PODS --node-cidr-mask-size=24
-			--cluster-signing-cert-file="$pki/ca.crt" --cluster-signing-key-file="$pki/ca.key" --leader-elect=false
+			--cluster-signing-cert-file="$pki/ca.crt" --cluster-signing-key-file="$pki/ca.key" --leader-elect=false --node-monitor-grace-period=24h
 			--horizontal-pod-autoscaler-sync-period="${HPA_SYNC:-5s}"
 			--horizontal-pod-autoscaler-downscale-stabilization="${HPA_DOWN:-30s}" "${gates[@]}" ${CONTROLLER_ARGS:-}) ;;
 	scheduler)
@@ -55,7 +56,8 @@ answers() {
 	case $1 in
 	etcd) get http://127.0.0.1:2379/health ;;
 	apiserver) kubectl get --raw /readyz ;;
-	controller-manager) get https://127.0.0.1:10257/healthz ;;
+	# It says that it is healthy before it has controllers, and while it makes them it does not survive the loss of the API server.
+	controller-manager) get 'https://127.0.0.1:10257/healthz?verbose' | grep -F 'deployment-controller ok' ;;
 	scheduler) get https://127.0.0.1:10259/healthz ;;
 	containerd) inside ctr version ;;
 	kubelet) get http://127.0.0.1:10248/healthz ;;

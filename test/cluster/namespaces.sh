@@ -31,7 +31,7 @@ boot() {
 	check_paths
 	mkdir -p "$CLUSTER_DIR"
 	touch "$CLUSTER_DIR/$MARK"
-	mkdir -p "$CLUSTER_DIR"/{run,log,sysctl,cni,volume-plugins} "${HIDDEN[@]}"
+	mkdir -p "$CLUSTER_DIR"/{run,log,cni,volume-plugins} "${HIDDEN[@]}"
 	# Where they are no modules, or loaded, there is nothing to do.
 	modprobe -qa overlay bridge br_netfilter nf_conntrack 2>/dev/null || true
 	ip netns add "$CLUSTER_NS"
@@ -61,8 +61,8 @@ init() {
 	mount --make-rshared /
 	for dir in "${HIDDEN[@]}"; do mount -t tmpfs tmpfs "$dir"; done
 	for value in "${TUNABLES[@]}"; do
-		cat "/proc/sys/$value" >"$CLUSTER_DIR/sysctl/${value//\//.}"
-		mount --bind "$CLUSTER_DIR/sysctl/${value//\//.}" "/proc/sys/$value"
+		cat "/proc/sys/$value" >"/run/${value##*/}"
+		mount --bind "/run/${value##*/}" "/proc/sys/$value"
 	done
 	ip link set lo up
 	ip link add node0 type bridge
