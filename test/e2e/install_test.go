@@ -84,7 +84,7 @@ func (s *suite) install(t *testing.T) {
 func (s *suite) uninstall() {
 	_, err := attempt("", environment("HELM", "helm"), "uninstall", "penstock", "-n", gatewayNamespace, "--wait")
 	if err == nil {
-		_, err = attempt("", environment("KUBECTL", "kubectl"), "delete", "namespace", gatewayNamespace, modelsNamespace, loadNamespace, "--wait=false")
+		_, err = attempt("", environment("KUBECTL", "kubectl"), "delete", "namespace", gatewayNamespace, modelsNamespace, loadNamespace)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "cannot clean up: %v\n", err)
