@@ -172,6 +172,7 @@ func TestScaleFromZero(t *testing.T) {
 	s := setUp(t)
 	r := s.scaleUnder(t, 0)
 	r.await(t, 0)
+	kubectl(t, "wait -n "+modelsNamespace+" pods -l app=llama --for=delete --timeout=120s")
 	l := s.newLoad(t, "zero", "--unary=1 --tokens=20 --timeout=2m")
 	if err := l.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -181,7 +182,7 @@ func TestScaleFromZero(t *testing.T) {
 		n := l.report().Count(traffic.OK)
 		return n > 0, fmt.Sprint(n)
 	})
-	t.Logf("the first request was answered %s after it was sent, by a replica that was not there before", time.Since(began).Round(100*time.Millisecond))
+	t.Logf("the first request was answered %s after it was sent, by a replica that did not exist then", time.Since(began).Round(100*time.Millisecond))
 	l.goOn(20)
 	l.endFlawless()
 }
