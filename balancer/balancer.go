@@ -100,21 +100,18 @@ func (b *Balancer) SetSnapshot(s *Snapshot) {
 	if s == nil {
 		s = NewSnapshot(nil, Options{})
 	}
-	present := make(map[*Endpoint]bool, s.Len())
-	for _, e := range s.endpoints {
-		present[e] = true
-	}
 	b.mu.Lock()
 	old := b.current.Load()
 	b.current.Store(&choice{s, old.policy})
-	gone := append(b.departed, old.snapshot.endpoints...)
-	b.departed = nil
-	for _, e := range gone {
-		if !present[e] && e.InFlight() > 0 {
-			present[e] = true
-			b.departed = append(b.departed, e)
+	var departed []*Endpoint
+	for _, list := range [][]*Endpoint{b.departed, old.snapshot.endpoints} {
+		for _, e := range list {
+			if e.InFlight() > 0 && !s.has(e) {
+				departed = append(departed, e)
+			}
 		}
 	}
+	b.departed = departed
 	b.mu.Unlock()
 	b.grant(0)
 }

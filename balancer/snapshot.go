@@ -72,14 +72,16 @@ func NewSnapshot(eps []*Endpoint, opts Options) *Snapshot {
 
 func (s *Snapshot) readCapacities() {
 	n := len(s.endpoints)
-	capacity := make([]float64, n)
 	differ := false
-	for i, e := range s.endpoints {
-		capacity[i] = e.Capacity()
-		differ = differ || capacity[i] != capacity[0]
+	for _, e := range s.endpoints {
+		differ = differ || e.Capacity() != s.endpoints[0].Capacity()
 	}
 	if !differ {
 		return
+	}
+	capacity := make([]float64, n)
+	for i, e := range s.endpoints {
+		capacity[i] = e.Capacity()
 	}
 	s.capacity, s.cumulative, s.maxCapacity = capacity, make([]float64, n), 0
 	sum := 0.0
@@ -202,6 +204,17 @@ func (s *Snapshot) place(owner uint64) int {
 		}
 	}
 	return -1
+}
+
+// has reports whether e is one of the snapshot's endpoints.
+func (s *Snapshot) has(e *Endpoint) bool {
+	owner := e.owner()
+	for at := int(owner) & (len(s.places) - 1); s.places[at] >= 0; at = (at + 1) & (len(s.places) - 1) {
+		if s.endpoints[s.places[at]] == e {
+			return true
+		}
+	}
+	return false
 }
 
 // ownerGroups is how many groups keys are dealt with in by ownerOf. What belongs to a group goes to one endpoint; so many of them make 1,000

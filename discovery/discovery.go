@@ -33,6 +33,8 @@ const (
 // Endpoint is a replica as a source sees it.
 type Endpoint struct {
 	config.Endpoint
+	// At is its host:port, if the source has it at hand; empty otherwise. See Address.
+	At string
 	// ID tells replicas apart that have the same address one after the other, such as a pod's UID. Empty where there is nothing to tell
 	// them apart by.
 	ID string
@@ -40,11 +42,19 @@ type Endpoint struct {
 	Condition Condition
 }
 
+// Address is the endpoint's host:port.
+func (e *Endpoint) Address() string {
+	if e.At != "" {
+		return e.At
+	}
+	return e.Endpoint.Address()
+}
+
 // Set is all the endpoints that a pool has at a time. No two have the same address.
 type Set struct {
 	// Pool is the pool's name.
 	Pool string
-	// Endpoints are in no particular order.
+	// Endpoints must not be changed. No order is asked for, but by address is the cheapest to put in force.
 	Endpoints []Endpoint
 	// Changed is when the change happened that the set tells of; zero where the source does not know.
 	Changed time.Time

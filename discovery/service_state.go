@@ -26,7 +26,8 @@ type serviceState struct {
 	slicesKnown, serviceKnown bool
 	slices                    map[string]*slice
 	service                   *corev1.Service // nil: there is none, or nobody knows
-	ordered                   []*slice        // slices by name; nil after a change of which there are
+	ordered                   []*slice        // slices by name; nil after a change of any
+	merged                    *union          // of slices, if nothing has changed but what it was told of
 
 	// changed is when the latest change of a slice happened that was not resolved yet.
 	changed time.Time
@@ -53,7 +54,7 @@ func (s *serviceState) replaceSlices(all map[string]*slice) {
 	for name, next := range all {
 		s.noteTrigger(s.slices[name], next)
 	}
-	s.slices, s.slicesKnown, s.ordered = all, true, nil
+	s.slices, s.slicesKnown, s.ordered, s.merged = all, true, nil, nil
 }
 
 func (s *serviceState) setSlice(next *slice, deleted bool) {
@@ -61,7 +62,11 @@ func (s *serviceState) setSlice(next *slice, deleted bool) {
 	switch {
 	case deleted:
 		delete(s.slices, next.name)
+		s.merged = nil
 	default:
+		if s.merged != nil {
+			s.merged = s.merged.patched(old, next)
+		}
 		if s.slices == nil {
 			s.slices = make(map[string]*slice)
 		}
@@ -121,17 +126,24 @@ func (s *serviceState) read() (*found, error) {
 	if problem != nil && (s.service != nil || s.config.Port == "") {
 		return next, problem // without the Service, a port's name may still be one of the slices'
 	}
-	var portless bool
-	next.endpoints, portless = union(s.inOrder(), port, s.scheme(), s.preferIPv6(), s.place)
+	u := s.union(wanted{port, s.scheme(), s.preferIPv6(), s.place})
+	next.endpoints = u.endpoints
 	switch {
 	case problem != nil:
-	case portless && len(next.endpoints) == 0:
+	case u.portless && len(next.endpoints) == 0:
 		problem = fmt.Errorf("Service %s has endpoints, and none has port %s; the pods' containers must have the port that the Service's targetPort names",
 			s.name(), quotePort(port))
 	default:
 		problem = s.sliceProblem()
 	}
 	return next, problem
+}
+
+func (s *serviceState) union(want wanted) *union {
+	if s.merged == nil || s.merged.of != want {
+		s.merged = merge(s.inOrder(), want)
+	}
+	return s.merged
 }
 
 func (s *serviceState) inOrder() []*slice {

@@ -144,9 +144,9 @@ func TestExpiredWatch(t *testing.T) {
 	s.Expire()
 	s.Delete(sliceOf("a"))
 	s.Delete(sliceOf("b"))
-	s.Set(sliceOf("c", pod("2", "10.0.0.2", "rs"), pod("1", "10.0.0.1", "rs")))
+	s.Set(sliceOf("c", pod("2", "10.0.0.2", "rs"), pod("1", "10.0.0.1", "rs"), pod("3", "10.0.0.3", "rs")))
 	s.Refuse("endpointslices", 0)
-	if got, want := text(h.set().Endpoints), "http://10.0.0.2:8000 2 0; "+one; got != want {
+	if got, want := text(h.set().Endpoints), one+"; http://10.0.0.2:8000 2 0; http://10.0.0.3:8000 3 0"; got != want {
 		t.Errorf("after a new list: %q, want %q", got, want)
 	}
 }

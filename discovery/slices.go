@@ -3,15 +3,12 @@ package discovery
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-
-	"github.com/penstock/penstock/config"
 )
 
 // slice is what a pool needs of an EndpointSlice. A change of one endpoint brings its whole slice, so each is read once, when it comes.
@@ -148,137 +145,4 @@ func (s *slice) find(name string) *slicePort {
 		}
 	}
 	return nil
-}
-
-// union is the endpoints of all slices of a Service at the port of that name, in the slices' order, and whether there were some that
-// lack this port. scheme is theirs where it is not empty; ipv6 says which family counts where a replica has an address of each.
-func union(all []*slice, port, scheme string, ipv6 bool, place place) (endpoints []Endpoint, portless bool) {
-	u := merger{ipv6: ipv6}
-	for _, s := range all {
-		at := s.find(port)
-		if at == nil {
-			portless = portless || len(s.endpoints) > 0
-			continue
-		}
-		for i := range s.endpoints {
-			u.add(s, at, &s.endpoints[i])
-		}
-	}
-	return u.result(scheme, place), portless
-}
-
-// merger puts the endpoints of slices together. The same replica may be listed more than once: in slices of both families, and in two slices
-// of one while it moves.
-type merger struct {
-	ipv6      bool
-	list      []listed
-	byID      map[listedAt]int
-	byAddress map[listedAt]int
-}
-
-// listedAt is a replica, or an address, and one of its ports.
-type listedAt struct{ who, port string }
-
-type listed struct {
-	*sliceEndpoint
-	port      *slicePort
-	ipv6      bool
-	condition Condition
-}
-
-func (m *merger) add(s *slice, port *slicePort, e *sliceEndpoint) {
-	if m.byAddress == nil {
-		m.byID, m.byAddress = make(map[listedAt]int), make(map[listedAt]int)
-	}
-	id, address := listedAt{e.id, port.number}, listedAt{e.host, port.number}
-	at, known := m.byAddress[address]
-	if e.id != "" && !known {
-		at, known = m.byID[id]
-	}
-	if !known {
-		at = len(m.list)
-		m.list = append(m.list, listed{e, port, s.ipv6, e.condition})
-	} else {
-		m.merge(&m.list[at], s, port, e)
-	}
-	if e.id != "" {
-		m.byID[id] = at
-	}
-	m.byAddress[address] = at
-}
-
-// merge adds what another listing says of a replica, or of another one that had or has its address.
-func (m *merger) merge(old *listed, s *slice, port *slicePort, e *sliceEndpoint) {
-	switch {
-	case old.id != e.id:
-		// An address that was given to a new pod while the old one's listing is still there: the one that is not being deleted has it.
-		if isLeaving(old.condition) && !isLeaving(e.condition) {
-			*old = listed{e, port, s.ipv6, e.condition}
-		}
-		return
-	case old.ipv6 != s.ipv6 && s.ipv6 == m.ipv6:
-		*old = listed{e, port, s.ipv6, max(old.condition, e.condition)}
-	default:
-		old.condition = max(old.condition, e.condition) // one of two listings is out of date: the more careful one holds
-	}
-}
-
-func isLeaving(c Condition) bool { return c >= Terminating }
-
-// result is the endpoints of what was added. Where the cluster routes by place, those for other places are left out.
-func (m *merger) result(scheme string, place place) []Endpoint {
-	all := make([]Endpoint, 0, len(m.list))
-	keep := place.chooser(m.list)
-	for i := range m.list {
-		l := &m.list[i]
-		if keep != nil && !keep(l) {
-			continue
-		}
-		e := Endpoint{Endpoint: config.Endpoint{Scheme: scheme, Host: l.host, Port: l.port.number}, ID: l.id, Condition: l.condition}
-		if scheme == "" {
-			e.Scheme = l.port.scheme
-		}
-		all = append(all, e)
-	}
-	return all
-}
-
-// place is where the gateway runs; empty where endpoints' hints about places are not to be followed.
-type place struct{ zone, node string }
-
-// placeOf reads where the gateway runs from its environment, which a pod has from Kubernetes.
-func placeOf(getenv func(string) string) place {
-	return place{zone: getenv("PENSTOCK_ZONE"), node: getenv("PENSTOCK_NODE")}
-}
-
-// chooser says which replicas are for this place, nil if all are. As kube-proxy does, it follows hints only where every ready replica has
-// them, and only where they leave a ready one.
-func (p place) chooser(all []listed) func(*listed) bool {
-	byNode := func(l *listed) bool { return slices.Contains(l.nodes, p.node) }
-	if p.node != "" && everyReady(all, func(l *listed) bool { return len(l.nodes) > 0 }) && anyReady(all, byNode) {
-		return byNode
-	}
-	byZone := func(l *listed) bool { return slices.Contains(l.zones, p.zone) }
-	if p.zone != "" && everyReady(all, func(l *listed) bool { return len(l.zones) > 0 }) && anyReady(all, byZone) {
-		return byZone
-	}
-	return nil
-}
-
-func everyReady(all []listed, is func(*listed) bool) bool {
-	for i := range all {
-		if all[i].condition == Ready && !is(&all[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func anyReady(all []listed, is func(*listed) bool) bool {
-	for i := range all {
-		if all[i].condition == Ready && is(&all[i]) {
-			return true
-		}
-	}
-	return false
 }

@@ -167,7 +167,7 @@ func TestUnion(t *testing.T) {
 			for _, s := range c.slices {
 				all = append(all, readSlice(s))
 			}
-			got, _ := union(all, "http", c.scheme, c.ipv6, c.place)
+			got := merge(all, wanted{"http", c.scheme, c.ipv6, c.place}).endpoints
 			if text(got) != c.want {
 				t.Errorf("got\n%s\nwant\n%s", text(got), c.want)
 			}
@@ -210,6 +210,34 @@ func TestPortsOfSlices(t *testing.T) {
 	}
 }
 
+// A change of one slice gives what all slices together give.
+func TestPatchedUnion(t *testing.T) {
+	want := wanted{port: "http"}
+	for name, c := range map[string]struct {
+		before, after *discoveryv1.EndpointSlice
+		patched       bool
+	}{
+		"conditions":       {sliceOf("b", pod("2", "10.0.0.2", "rs"), pod("3", "10.0.0.0", "rs")), sliceOf("b", pod("2", "10.0.0.2", ""), pod("3", "10.0.0.0", "st")), true},
+		"another pod":      {sliceOf("b", pod("2", "10.0.0.2", "rs")), sliceOf("b", pod("3", "10.0.0.2", "rs")), false},
+		"another address":  {sliceOf("b", pod("2", "10.0.0.2", "rs")), sliceOf("b", pod("2", "10.0.0.3", "rs")), false},
+		"one more":         {sliceOf("b", pod("2", "10.0.0.2", "rs")), sliceOf("b", pod("2", "10.0.0.2", "rs"), pod("3", "10.0.0.3", "rs")), false},
+		"another port":     {sliceOf("b", pod("2", "10.0.0.2", "rs")), atPort(81, sliceOf("b", pod("2", "10.0.0.2", "rs"))), false},
+		"listed elsewhere": {sliceOf("b", pod("1", "10.0.0.1", "rs")), sliceOf("b", pod("1", "10.0.0.1", "st")), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			others := []*slice{readSlice(sliceOf("a", pod("1", "10.0.0.1", "rs")))}
+			before, after := readSlice(c.before), readSlice(c.after)
+			u := merge(append(others, before), want).patched(before, after)
+			if (u != nil) != c.patched {
+				t.Fatalf("patched: %v, want %v", u != nil, c.patched)
+			}
+			if whole := merge(append(others, after), want).endpoints; u != nil && !slices.Equal(u.endpoints, whole) {
+				t.Errorf("got\n%s\nwant\n%s", text(u.endpoints), text(whole))
+			}
+		})
+	}
+}
+
 func FuzzUnion(f *testing.F) {
 	f.Add([]byte("\x01\x01\x02\x03"))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -228,7 +256,7 @@ func FuzzUnion(f *testing.F) {
 			l.endpoints = append(l.endpoints, sliceEndpoint{host: host, id: fmt.Sprint(b >> 4 & 3), condition: Condition(b >> 6 & 3)})
 			listed[host] = true
 		}
-		all, _ := union(lists, "http", "", false, place{})
+		all := merge(lists, wanted{port: "http"}).endpoints
 		seen := make(map[string]bool)
 		for _, e := range all {
 			if seen[e.Host] || !listed[e.Host] {
@@ -236,8 +264,7 @@ func FuzzUnion(f *testing.F) {
 			}
 			seen[e.Host] = true
 		}
-		again, _ := union(lists, "http", "", false, place{})
-		if !slices.Equal(all, again) {
+		if again := merge(lists, wanted{port: "http"}).endpoints; !slices.Equal(all, again) {
 			t.Errorf("the same slices give\n%s and\n%s", text(all), text(again))
 		}
 	})

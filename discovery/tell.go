@@ -31,7 +31,7 @@ func newTeller(pool string, sink Sink) *teller { return &teller{pool: pool, sink
 func (t *teller) tell(f *found, err error) {
 	if f != nil && !f.equal(t.last) {
 		t.last = f
-		t.sink.Apply(Set{Pool: t.pool, Endpoints: slices.Clone(f.endpoints), Changed: f.changed, Settings: f.settings})
+		t.sink.Apply(Set{Pool: t.pool, Endpoints: f.endpoints, Changed: f.changed, Settings: f.settings})
 	}
 	fault := ""
 	if err != nil {

@@ -119,12 +119,25 @@ var conditions = [...]dispatch.Condition{
 	discovery.Terminating: dispatch.MemberTerminating, discovery.Stopped: dispatch.MemberStopped,
 }
 
-func members(found []discovery.Endpoint) []dispatch.Member {
-	all := make([]dispatch.Member, len(found))
-	for i, e := range found {
-		all[i] = dispatch.Member{Endpoint: e.Endpoint, Address: e.Address(), ID: e.ID, Condition: conditions[e.Condition]}
+// foundMembers are a pool's members as a source found them.
+type foundMembers []discovery.Endpoint
+
+func members(found []discovery.Endpoint) foundMembers {
+	byAddress := func(a, b discovery.Endpoint) int { return strings.Compare(a.Address(), b.Address()) }
+	if !slices.IsSortedFunc(found, byAddress) {
+		found = slices.Clone(found)
+		slices.SortFunc(found, byAddress)
 	}
-	return all
+	return found
+}
+
+// Len is how many there are.
+func (f foundMembers) Len() int { return len(f) }
+
+// At is one of them.
+func (f foundMembers) At(i int) dispatch.Member {
+	e := &f[i]
+	return dispatch.Member{Endpoint: e.Endpoint, Address: e.Address(), ID: e.ID, Condition: conditions[e.Condition]}
 }
 
 // Watching notes whether a source sees changes.

@@ -38,6 +38,7 @@ type Ejector struct {
 	members  map[*balancer.Endpoint]*record
 	ejected  []*balancer.Endpoint // by the end of their ejection, soonest first
 	complete bool                 // SetEndpoints said who the members are
+	round    int64                // counts calls of SetEndpoints
 }
 
 // record is what is known of an endpoint beside its failures in a row, which it carries itself.
@@ -45,6 +46,7 @@ type record struct {
 	until int64 // when the current or last ejection ends
 	last  int64 // how long it lasts; 0 if there was none
 	level int   // doublings that the next ejection would have if it came at once
+	round int64 // of the last SetEndpoints that named it
 	out   bool
 }
 
@@ -62,19 +64,10 @@ func (j *Ejector) SetEndpoints(endpoints []*balancer.Endpoint) (returned []*bala
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.complete = true
-	members := make(map[*balancer.Endpoint]*record, len(endpoints))
-	for _, e := range endpoints {
-		if m := j.members[e]; m != nil {
-			members[e] = m
-		} else {
-			members[e] = &record{}
-			e.Failures.Store(0)
-		}
-	}
-	j.members = members
+	j.setMembers(endpoints)
 	kept := j.ejected[:0]
 	for _, e := range j.ejected {
-		if members[e] != nil {
+		if j.members[e] != nil {
 			kept = append(kept, e)
 		}
 	}
@@ -84,6 +77,28 @@ func (j *Ejector) SetEndpoints(endpoints []*balancer.Endpoint) (returned []*bala
 		returned = append(returned, j.release())
 	}
 	return returned
+}
+
+// setMembers brings members in line with endpoints, in place: in large pools, single endpoints come and go many times a second. The lock is held.
+func (j *Ejector) setMembers(endpoints []*balancer.Endpoint) {
+	j.round++
+	for _, e := range endpoints {
+		m := j.members[e]
+		if m == nil {
+			m = &record{}
+			j.members[e] = m
+			e.Failures.Store(0)
+		}
+		m.round = j.round
+	}
+	if len(j.members) == len(endpoints) {
+		return
+	}
+	for e, m := range j.members {
+		if m.round != j.round {
+			delete(j.members, e)
+		}
+	}
 }
 
 // most returns how many endpoints may be ejected at once. The lock is held.

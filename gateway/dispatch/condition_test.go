@@ -2,15 +2,23 @@ package dispatch
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// tidied are lists as one, by address. Of two with the same address the first counts.
+func tidied(lists []MemberList) MemberList {
+	all := slices.Concat(lists...)
+	slices.SortStableFunc(all, func(a, b Member) int { return strings.Compare(a.Address, b.Address) })
+	return slices.CompactFunc(all, func(a, b Member) bool { return a.Address == b.Address })
+}
+
 // give tells the pool of endpoints in several conditions.
-func (f *fixture) give(lists ...[]Member) {
+func (f *fixture) give(lists ...MemberList) {
 	f.t.Helper()
-	if err := f.SetEndpoints("llama", slices.Concat(lists...)); err != nil {
+	if err := f.SetEndpoints("llama", tidied(lists)); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -40,12 +48,12 @@ func TestEndpointsThatAreNotReadyGetNoPicks(t *testing.T) {
 
 func TestLadder(t *testing.T) {
 	for name, c := range map[string]struct {
-		lists [][]Member
+		lists []MemberList
 		want  []string
 	}{
-		"ready before terminating":        {[][]Member{found(MemberTerminating, 1), found(MemberReady, 2)}, []string{"10.0.0.2:8000"}},
-		"terminating rather than none":    {[][]Member{found(MemberTerminating, 1, 2), found(MemberStopped, 3)}, []string{"10.0.0.1:8000", "10.0.0.2:8000"}},
-		"terminating rather than loading": {[][]Member{found(MemberTerminating, 1), found(MemberNotReady, 2, 3)}, []string{"10.0.0.1:8000"}},
+		"ready before terminating":        {[]MemberList{found(MemberTerminating, 1), found(MemberReady, 2)}, []string{"10.0.0.2:8000"}},
+		"terminating rather than none":    {[]MemberList{found(MemberTerminating, 1, 2), found(MemberStopped, 3)}, []string{"10.0.0.1:8000", "10.0.0.2:8000"}},
+		"terminating rather than loading": {[]MemberList{found(MemberTerminating, 1), found(MemberNotReady, 2, 3)}, []string{"10.0.0.1:8000"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, onePool(1, "balance: round-robin\n"))
@@ -134,7 +142,7 @@ func TestTerminatingEndpointKeepsItsRequests(t *testing.T) {
 
 func TestAnotherReplicaAtTheSameAddress(t *testing.T) {
 	f := newFixture(t, onePool(1, "probe: {path: /health}\n"))
-	withID := func(id string, c Condition) []Member {
+	withID := func(id string, c Condition) MemberList {
 		m := found(c, 1)
 		m[0].ID = id
 		return m

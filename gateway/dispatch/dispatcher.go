@@ -174,17 +174,22 @@ func (d *Dispatcher) forget(p *Pool) {
 	}
 }
 
-// SetEndpoints makes a pool's endpoints the given ones, each address once. Those that were there and are not given drain. On error, for a pool
-// that is not configured, nothing has changed.
-func (d *Dispatcher) SetEndpoints(pool string, given []Member) error {
-	all := sorted(given)
+// SetEndpoints makes a pool's endpoints the given ones, which must not change afterwards; nil is none. Those that were there and are not given
+// drain. On error, for a pool that is not configured or members in disorder, nothing has changed.
+func (d *Dispatcher) SetEndpoints(pool string, given Members) error {
+	if given == nil {
+		given = MemberList(nil)
+	}
+	if err := check(given); err != nil {
+		return fmt.Errorf("cannot set the endpoints of pool %q: %w", pool, err)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.pools[pool]
 	if p == nil || p.Removed() {
 		return fmt.Errorf("cannot set the endpoints of pool %q: there is no such pool", pool)
 	}
-	p.setEndpoints(all)
+	p.setEndpoints(given)
 	return nil
 }
 

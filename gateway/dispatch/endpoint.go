@@ -48,6 +48,7 @@ type Endpoint struct {
 	left  atomic.Bool // the pool no longer has it
 
 	// Guarded by the pool's lock.
+	settings  *settings // that the pool last had it under
 	condition Condition
 	candidate bool   // it could be picked, but for ejection
 	unhealthy string // what the active probe found; empty while it is healthy

@@ -246,8 +246,8 @@ func onePool(n int, more string) string {
 }
 
 // found are endpoints in a condition, as their source tells of them.
-func found(condition Condition, numbers ...int) []Member {
-	list := []Member{}
+func found(condition Condition, numbers ...int) MemberList {
+	list := MemberList{}
 	for _, n := range numbers {
 		e := config.Endpoint{Scheme: "http", Host: fmt.Sprintf("10.0.0.%d", n), Port: "8000"}
 		list = append(list, Member{Endpoint: e, Address: e.Address(), Condition: condition})

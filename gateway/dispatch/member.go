@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -32,9 +33,26 @@ type Member struct {
 	Condition Condition
 }
 
-// members are ready endpoints, by address.
-func members(endpoints []config.Endpoint) []Member {
-	all := make([]Member, len(endpoints))
+// Members are what a pool is given. They are not copied: in large pools, single endpoints change many times a second.
+type Members interface {
+	// Len is how many there are.
+	Len() int
+	// At is one of them. They are by address, as text, and no two have the same.
+	At(i int) Member
+}
+
+// MemberList is Members in a list.
+type MemberList []Member
+
+// Len is how many there are.
+func (l MemberList) Len() int { return len(l) }
+
+// At is one of them.
+func (l MemberList) At(i int) Member { return l[i] }
+
+// members are ready endpoints, no two of which have the same address.
+func members(endpoints []config.Endpoint) MemberList {
+	all := make(MemberList, len(endpoints))
 	for i, e := range endpoints {
 		all[i] = Member{Endpoint: e, Address: e.Address()}
 	}
@@ -42,14 +60,12 @@ func members(endpoints []config.Endpoint) []Member {
 	return all
 }
 
-// sorted returns the members by address, each address once: the one that is not being deleted if there is one, else the first.
-func sorted(given []Member) []Member {
-	all := slices.Clone(given)
-	slices.SortStableFunc(all, func(a, b Member) int {
-		if order := strings.Compare(a.Address, b.Address); order != 0 {
-			return order
+// check says that members are not as they must be.
+func check(given Members) error {
+	for i := 1; i < given.Len(); i++ {
+		if a, b := given.At(i-1).Address, given.At(i).Address; a >= b {
+			return fmt.Errorf("%s comes before %s: want them by address, each address once", a, b)
 		}
-		return int(a.Condition) - int(b.Condition)
-	})
-	return slices.CompactFunc(all, func(a, b Member) bool { return a.Address == b.Address })
+	}
+	return nil
 }

@@ -43,7 +43,7 @@ func (p *Pool) forgetProbes() {
 }
 
 // setEndpoints makes the pool's endpoints those that were found.
-func (p *Pool) setEndpoints(given []Member) {
+func (p *Pool) setEndpoints(given Members) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.removed.Load() {
@@ -57,11 +57,11 @@ func (p *Pool) setEndpoints(given []Member) {
 // changed, come back if they have not drained yet, or are made; the others drain. The lock is held.
 func (p *Pool) replaceEndpoints() {
 	s := p.settings.Load()
-	next := make([]*Endpoint, 0, len(p.given))
+	next := make([]*Endpoint, 0, p.given.Len())
 	left := p.draining
 	at := 0 // both lists are sorted by address
-	for i := range p.given {
-		g := &p.given[i]
+	for i := range p.given.Len() {
+		g := p.given.At(i)
 		for at < len(p.endpoints) && p.endpoints[at].Address < g.Address {
 			left = append(left, p.endpoints[at])
 			at++
@@ -71,19 +71,21 @@ func (p *Pool) replaceEndpoints() {
 			predecessor = p.endpoints[at]
 			at++
 		}
-		key := s.key(g)
-		if predecessor != nil && predecessor.key == key {
+		if predecessor != nil && predecessor.is(&g, s) {
 			e = predecessor
 		} else {
 			if predecessor != nil {
 				left = append(left, predecessor)
 			}
-			e, left = takeBack(left, key)
+			e, left = takeBack(left, s.key(&g))
 		}
 		if e == nil {
-			e = p.newEndpoint(s, g, predecessor)
+			e = p.newEndpoint(s, &g, predecessor)
 		}
-		e.left.Store(false)
+		if e.left.Load() {
+			e.left.Store(false)
+		}
+		e.settings = s
 		e.condition = g.Condition
 		next = append(next, e)
 	}
@@ -92,6 +94,15 @@ func (p *Pool) replaceEndpoints() {
 	p.endpoints, p.draining = next, left
 	p.rebuild()
 	p.drain()
+}
+
+// is reports whether the endpoint, at the same address as g, is what g and the settings say. Where the settings are those that it was last seen
+// under, there is little to compare. The lock is held.
+func (e *Endpoint) is(g *Member, s *settings) bool {
+	if e.settings == s {
+		return e.key.Scheme == g.Scheme && e.key.id == g.ID
+	}
+	return e.key == s.key(g)
 }
 
 // takeBack takes the endpoint of that key out of those that have left and not drained yet; nil if it is none of them.
@@ -254,7 +265,7 @@ func (p *Pool) setHealthy(address string, healthy bool, cause string) {
 func (p *Pool) remove() (gone bool) {
 	p.mu.Lock()
 	p.removed.Store(true)
-	p.given = nil
+	p.given = MemberList(nil)
 	p.replaceEndpoints()
 	p.ejectTimer.stop()
 	p.queueTimer.stop()

@@ -106,8 +106,10 @@ func TestSetEndpointsErrors(t *testing.T) {
 	if got := f.Pool("llama").Endpoints(); len(got) != 1 || got[0].Address != "10.0.0.1:8000" {
 		t.Error("an error changed the endpoints")
 	}
-	if err := f.SetEndpoints("llama", found(MemberReady, 9, 9)); err != nil || len(f.Pool("llama").Endpoints()) != 1 {
-		t.Errorf("a repeated endpoint: error %v, %d endpoints; want it to count once", err, len(f.Pool("llama").Endpoints()))
+	for _, given := range []MemberList{found(MemberReady, 9, 9), found(MemberReady, 2, 1)} {
+		if err := f.SetEndpoints("llama", given); err == nil || !strings.Contains(err.Error(), "want them by address, each address once") {
+			t.Errorf("%v: error %v", given, err)
+		}
 	}
 }
 

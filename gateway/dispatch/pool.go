@@ -39,13 +39,13 @@ type Pool struct {
 	mu         sync.Mutex
 	endpoints  []*Endpoint // by address
 	draining   []*Endpoint // removed and not yet idle
-	given      []Member    // by address
+	given      Members
 	ejectTimer timer
 }
 
 // newPool returns a pool without endpoints. It takes requests once configure was called.
 func newPool(d *Dispatcher, name string, s *settings) *Pool {
-	p := &Pool{Name: name, dispatcher: d, logger: d.logger.With("pool", name), balancer: balancer.New(d.newPolicy(s))}
+	p := &Pool{Name: name, dispatcher: d, given: MemberList(nil), logger: d.logger.With("pool", name), balancer: balancer.New(d.newPolicy(s))}
 	p.queueTimer.fire = p.expireQueue
 	p.ejectTimer.fire = p.endEjections
 	p.budget.Store(newBudget(s.config.Retry.BudgetPercent, 0))
