@@ -131,7 +131,7 @@ func (s *serviceState) read() (*found, error) {
 	switch {
 	case problem != nil:
 	case u.portless && len(next.endpoints) == 0:
-		problem = fmt.Errorf("Service %s has endpoints, and none has port %s; the pods' containers must have the port that the Service's targetPort names",
+		problem = fmt.Errorf("the Service %s has endpoints, and none has port %s; the pods' containers must have the port that the Service's targetPort names",
 			s.name(), quotePort(port))
 	default:
 		problem = s.sliceProblem()
@@ -162,7 +162,7 @@ func (s *serviceState) port() (name string, err error) {
 		return s.config.Port, fmt.Errorf("there is no Service %s; create it, or correct the pool's service", s.name())
 	}
 	if s.service.Spec.Type == corev1.ServiceTypeExternalName {
-		return "", fmt.Errorf("Service %s is of type ExternalName, which has no endpoints; use dns: {name: %s, port: PORT} instead", s.name(), s.service.Spec.ExternalName)
+		return "", fmt.Errorf("the Service %s is of type ExternalName, which has no endpoints; use dns: {name: %s, port: PORT} instead", s.name(), s.service.Spec.ExternalName)
 	}
 	ports := make([]corev1.ServicePort, 0, len(s.service.Spec.Ports))
 	for _, p := range s.service.Spec.Ports {
@@ -178,11 +178,11 @@ func (s *serviceState) port() (name string, err error) {
 	}
 	switch {
 	case len(ports) == 0:
-		return "", fmt.Errorf("Service %s has no TCP port; give it the one at which its pods serve", s.name())
+		return "", fmt.Errorf("the Service %s has no TCP port; give it the one at which its pods serve", s.name())
 	case s.config.Port == "":
-		return "", fmt.Errorf("Service %s has more than one port: %s; say which one is meant, as port: NAME", s.name(), names(ports))
+		return "", fmt.Errorf("the Service %s has more than one port: %s; say which one is meant, as port: NAME", s.name(), names(ports))
 	}
-	return "", fmt.Errorf("Service %s has no port %s; it has %s", s.name(), s.config.Port, names(ports))
+	return "", fmt.Errorf("the Service %s has no port %s; it has %s", s.name(), s.config.Port, names(ports))
 }
 
 // scheme is how endpoints are spoken to where the configuration says it; empty where the Service's port does.
@@ -255,7 +255,7 @@ func (s *serviceState) newSelector(now time.Time) error {
 		return nil
 	}
 	s.kept = true
-	return fmt.Errorf("Service %s now selects pods by %s, and none of them is ready", s.name(), labels(s.service.Spec.Selector))
+	return fmt.Errorf("the Service %s now selects pods by %s, and none of them is ready", s.name(), labels(s.service.Spec.Selector))
 }
 
 // explainEmpty says why nothing serves, where that is worth saying: a Service without any endpoint at the start may be waiting for one.
@@ -268,7 +268,7 @@ func (s *serviceState) explainEmpty(problem error) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("Service %s has no selector, and nobody has given it endpoints", s.name())
+	return fmt.Errorf("the Service %s has no selector, and nobody has given it endpoints", s.name())
 }
 
 func (s *serviceState) name() string { return s.config.Namespace + "/" + s.config.Name }

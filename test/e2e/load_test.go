@@ -66,7 +66,7 @@ func (l *load) goOn(answers int64) {
 		if first < 0 {
 			first = r.Count(traffic.OK)
 		}
-		return r.Count(traffic.OK) >= first+answers, fmt.Sprint(r.Count(traffic.OK)-first)
+		return r.Count(traffic.OK) >= first+answers, fmt.Sprint(r.Count(traffic.OK) - first)
 	})
 }
 
