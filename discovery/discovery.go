@@ -38,8 +38,6 @@ type Endpoint struct {
 	// ID tells replicas apart that have the same address one after the other, such as a pod's UID. Empty where there is nothing to tell
 	// them apart by.
 	ID string
-	// Condition says whether it may be picked.
-	Condition Condition
 }
 
 // Address is the endpoint's host:port.
@@ -56,10 +54,23 @@ type Set struct {
 	Pool string
 	// Endpoints must not be changed. No order is asked for, but by address is the cheapest to put in force.
 	Endpoints []Endpoint
+	// Conditions say of each of them, at the same place, whether it may be picked; nil says that all are Ready. They stand apart as they are what
+	// changes most.
+	Conditions []Condition
 	// Changed is when the change happened that the set tells of; zero where the source does not know.
 	Changed time.Time
 	// Settings are a pool's settings that came with the endpoints, as YAML like that of a pool in the configuration; empty if there are none.
 	Settings string
+}
+
+// Condition says whether endpoint i may be picked.
+func (s *Set) Condition(i int) Condition { return conditionAt(s.Conditions, i) }
+
+func conditionAt(all []Condition, i int) Condition {
+	if all == nil {
+		return Ready
+	}
+	return all[i]
 }
 
 // Sink takes what a source finds. A source calls it from one goroutine at a time.

@@ -25,6 +25,8 @@ type union struct {
 	of wanted
 	// endpoints are by address, each address once.
 	endpoints []Endpoint
+	// conditions are the endpoints'.
+	conditions []Condition
 	// portless says that there were endpoints in slices that lack the port.
 	portless bool
 	// positions are the places in endpoints of the slices' own, by the slices' names. It is nil where some endpoint is not from exactly one
@@ -61,13 +63,14 @@ func (u *union) take(m *merger) {
 		}
 	}
 	slices.SortFunc(kept, func(a, b *listed) int { return strings.Compare(a.address, b.address) })
-	u.endpoints = make([]Endpoint, len(kept))
+	u.endpoints, u.conditions = make([]Endpoint, len(kept)), make([]Condition, len(kept))
 	if u.of.place == (place{}) && !m.repeated {
 		u.positions = make(map[string][]int32)
 	}
 	for i, l := range kept {
 		e := &u.endpoints[i]
-		*e = Endpoint{Endpoint: config.Endpoint{Scheme: u.of.scheme, Host: l.host, Port: l.port.number}, At: l.address, ID: l.id, Condition: l.condition}
+		*e = Endpoint{Endpoint: config.Endpoint{Scheme: u.of.scheme, Host: l.host, Port: l.port.number}, At: l.address, ID: l.id}
+		u.conditions[i] = l.condition
 		if e.Scheme == "" {
 			e.Scheme = l.port.scheme
 		}
@@ -93,11 +96,11 @@ func (u *union) patched(old, next *slice) *union {
 	if !known || !old.sameEndpoints(next) {
 		return nil
 	}
-	all := slices.Clone(u.endpoints)
+	conditions := slices.Clone(u.conditions)
 	for i, at := range places {
-		all[at].Condition = next.endpoints[i].condition
+		conditions[at] = next.endpoints[i].condition
 	}
-	return &union{of: u.of, endpoints: all, portless: u.portless, positions: u.positions}
+	return &union{of: u.of, endpoints: u.endpoints, conditions: conditions, portless: u.portless, positions: u.positions}
 }
 
 // sameEndpoints reports whether two states of a slice differ in nothing but conditions and hints.

@@ -26,8 +26,8 @@ func newHeard(t testing.TB) *heard { return &heard{t, make(chan string, 100)} }
 
 func (s *heard) Apply(set Set) {
 	urls := []string{}
-	for _, e := range set.Endpoints {
-		if e.Condition != Ready || e.ID != "" {
+	for i, e := range set.Endpoints {
+		if set.Condition(i) != Ready || e.ID != "" {
 			s.t.Errorf("an endpoint without a condition or an id was applied as %+v", e)
 		}
 		urls = append(urls, e.String())

@@ -95,7 +95,7 @@ func (s *serviceState) resolve(now time.Time) (*found, error) {
 	}
 	next, problem := s.read()
 	s.noteSelector(next, now)
-	if usable(next.endpoints) {
+	if next.usable() {
 		s.good, s.emptied, s.kept = next, time.Time{}, false
 		return next, problem
 	}
@@ -107,7 +107,12 @@ func (s *serviceState) resolve(now time.Time) (*found, error) {
 		return next, s.explainEmpty(problem)
 	case problem != nil && (s.emptied.IsZero() || now.Sub(s.emptied) < reordering):
 		s.emptied = time.Time{}
-		return &found{endpoints: s.good.endpoints, settings: next.settings},
+		kept := *s.good
+		kept.changed = time.Time{}
+		if s.service != nil {
+			kept.settings = next.settings
+		}
+		return &kept,
 			fmt.Errorf("%w; its last %d endpoints stay in use until there are ready ones again", problem, len(s.good.endpoints))
 	case s.emptied.IsZero():
 		s.emptied = now
@@ -127,7 +132,7 @@ func (s *serviceState) read() (*found, error) {
 		return next, problem // without the Service, a port's name may still be one of the slices'
 	}
 	u := s.union(wanted{port, s.scheme(), s.preferIPv6(), s.place})
-	next.endpoints = u.endpoints
+	next.endpoints, next.conditions = u.endpoints, u.conditions
 	switch {
 	case problem != nil:
 	case u.portless && len(next.endpoints) == 0:
@@ -226,7 +231,7 @@ func (s *serviceState) noteSelector(next *found, now time.Time) {
 		s.reselected = now
 		fallthrough
 	default:
-		if usable(next.endpoints) && (s.good == nil || s.expired(now) || usable(added(s.good.endpoints, next.endpoints))) {
+		if next.usable() && (s.good == nil || s.expired(now) || next.addsUsable(s.good)) {
 			s.selector, s.reselected = s.service.Spec.Selector, time.Time{}
 		}
 	}
@@ -234,19 +239,18 @@ func (s *serviceState) noteSelector(next *found, now time.Time) {
 
 func (s *serviceState) expired(now time.Time) bool { return now.Sub(s.reselected) >= reselecting }
 
-// added is what is in after and was not in before.
-func added(before, after []Endpoint) []Endpoint {
-	known := make(map[config.Endpoint]string, len(before))
-	for _, e := range before {
+// addsUsable reports whether one of the endpoints that requests could go to was not there before.
+func (f *found) addsUsable(before *found) bool {
+	known := make(map[config.Endpoint]string, len(before.endpoints))
+	for _, e := range before.endpoints {
 		known[e.Endpoint] = e.ID
 	}
-	var all []Endpoint
-	for _, e := range after {
-		if id, ok := known[e.Endpoint]; !ok || id != e.ID {
-			all = append(all, e)
+	for i, e := range f.endpoints {
+		if id, ok := known[e.Endpoint]; isUsable(conditionAt(f.conditions, i)) && (!ok || id != e.ID) {
+			return true
 		}
 	}
-	return all
+	return false
 }
 
 // newSelector says that the Service selects other pods than those that were found last, if it does.
@@ -272,11 +276,6 @@ func (s *serviceState) explainEmpty(problem error) error {
 }
 
 func (s *serviceState) name() string { return s.config.Namespace + "/" + s.config.Name }
-
-// usable reports whether requests could go to one of the endpoints.
-func usable(all []Endpoint) bool {
-	return slices.ContainsFunc(all, func(e Endpoint) bool { return e.Condition == Ready || e.Condition == Terminating })
-}
 
 func labels(selector map[string]string) string {
 	if len(selector) == 0 {

@@ -60,7 +60,7 @@ func (w *world) expect(when, endpoints, problem string) {
 	if f == nil {
 		w.t.Fatalf("%s: nothing is known", when)
 	}
-	if got := text(f.endpoints); got != endpoints {
+	if got := text(f.endpoints, f.conditions); got != endpoints {
 		w.t.Errorf("%s: endpoints are %q, want %q", when, got, endpoints)
 	}
 	switch {
@@ -283,7 +283,18 @@ func TestTriggerTimes(t *testing.T) {
 func TestSettingsOfTheService(t *testing.T) {
 	w := started(t, "")
 	w.setService(service(func(s *corev1.Service) { s.Annotations = map[string]string{SettingsAnnotation: "engine: vllm"} }))
-	if f, err := w.resolve(w.now); err != nil || f.settings != "engine: vllm" || text(f.endpoints) != one {
+	expect := func(when, want string) {
+		t.Helper()
+		if f, _ := w.resolve(w.now); f.settings != want {
+			t.Errorf("%s: settings are %q, want %q", when, f.settings, want)
+		}
+	}
+	if f, err := w.resolve(w.now); err != nil || f.settings != "engine: vllm" || text(f.endpoints, f.conditions) != one {
 		t.Errorf("got %+v and %v", f, err)
 	}
+	w.setService(nil)
+	w.all()
+	expect("the Service is deleted: its endpoints stay, and so do they", "engine: vllm")
+	w.setService(service(withPorts(corev1.ServicePort{Name: "a", Port: 1}, corev1.ServicePort{Name: "b", Port: 2})))
+	expect("a Service without any", "")
 }

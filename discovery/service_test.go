@@ -41,12 +41,18 @@ func (h *serviceSink) set() Set {
 	panic("not reached")
 }
 
+func (h *serviceSink) setText() string {
+	h.t.Helper()
+	set := h.set()
+	return text(set.Endpoints, set.Conditions)
+}
+
 // expectSet waits for a set with these endpoints; those before it may be steps on the way.
 func (h *serviceSink) expectSet(when, want string) {
 	h.t.Helper()
 	var got string
 	for range 10 {
-		if got = text(h.set().Endpoints); got == want {
+		if got = h.setText(); got == want {
 			return
 		}
 	}
@@ -146,7 +152,7 @@ func TestExpiredWatch(t *testing.T) {
 	s.Delete(sliceOf("b"))
 	s.Set(sliceOf("c", pod("2", "10.0.0.2", "rs"), pod("1", "10.0.0.1", "rs"), pod("3", "10.0.0.3", "rs")))
 	s.Refuse("endpointslices", 0)
-	if got, want := text(h.set().Endpoints), one+"; http://10.0.0.2:8000 2 0; http://10.0.0.3:8000 3 0"; got != want {
+	if got, want := h.setText(), one+"; http://10.0.0.2:8000 2 0; http://10.0.0.3:8000 3 0"; got != want {
 		t.Errorf("after a new list: %q, want %q", got, want)
 	}
 }
@@ -172,7 +178,7 @@ func TestForbidden(t *testing.T) {
 			s.Refuse(resource, http.StatusForbidden)
 			h.expectWatching("no longer allowed", "is not allowed to ")
 			if len(h.sets) > 0 {
-				t.Errorf("the endpoints are now %q", text(h.set().Endpoints))
+				t.Errorf("the endpoints are now %q", h.setText())
 			}
 		})
 	}

@@ -71,10 +71,10 @@ func atPort(number int32, s *discoveryv1.EndpointSlice) *discoveryv1.EndpointSli
 }
 
 // text writes endpoints, each as URL, ID and condition.
-func text(all []Endpoint) string {
+func text(all []Endpoint, conditions []Condition) string {
 	var list []string
-	for _, e := range all {
-		list = append(list, fmt.Sprintf("%s %s %d", e.String(), e.ID, e.Condition))
+	for i, e := range all {
+		list = append(list, fmt.Sprintf("%s %s %d", e.String(), e.ID, conditionAt(conditions, i)))
 	}
 	return strings.Join(list, "; ")
 }
@@ -167,9 +167,9 @@ func TestUnion(t *testing.T) {
 			for _, s := range c.slices {
 				all = append(all, readSlice(s))
 			}
-			got := merge(all, wanted{"http", c.scheme, c.ipv6, c.place}).endpoints
-			if text(got) != c.want {
-				t.Errorf("got\n%s\nwant\n%s", text(got), c.want)
+			u := merge(all, wanted{"http", c.scheme, c.ipv6, c.place})
+			if got := text(u.endpoints, u.conditions); got != c.want {
+				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
 		})
 	}
@@ -231,8 +231,9 @@ func TestPatchedUnion(t *testing.T) {
 			if (u != nil) != c.patched {
 				t.Fatalf("patched: %v, want %v", u != nil, c.patched)
 			}
-			if whole := merge(append(others, after), want).endpoints; u != nil && !slices.Equal(u.endpoints, whole) {
-				t.Errorf("got\n%s\nwant\n%s", text(u.endpoints), text(whole))
+			whole := merge(append(others, after), want)
+			if u != nil && text(u.endpoints, u.conditions) != text(whole.endpoints, whole.conditions) {
+				t.Errorf("got\n%s\nwant\n%s", text(u.endpoints, u.conditions), text(whole.endpoints, whole.conditions))
 			}
 		})
 	}
@@ -256,16 +257,18 @@ func FuzzUnion(f *testing.F) {
 			l.endpoints = append(l.endpoints, sliceEndpoint{host: host, id: fmt.Sprint(b >> 4 & 3), condition: Condition(b >> 6 & 3)})
 			listed[host] = true
 		}
-		all := merge(lists, wanted{port: "http"}).endpoints
+		u := merge(lists, wanted{port: "http"})
+		all, first := u.endpoints, text(u.endpoints, u.conditions)
 		seen := make(map[string]bool)
 		for _, e := range all {
 			if seen[e.Host] || !listed[e.Host] {
-				t.Errorf("%s is there twice, or was not listed: %s", e.Host, text(all))
+				t.Errorf("%s is there twice, or was not listed: %s", e.Host, first)
 			}
 			seen[e.Host] = true
 		}
-		if again := merge(lists, wanted{port: "http"}).endpoints; !slices.Equal(all, again) {
-			t.Errorf("the same slices give\n%s and\n%s", text(all), text(again))
+		u = merge(lists, wanted{port: "http"})
+		if again := text(u.endpoints, u.conditions); again != first {
+			t.Errorf("the same slices give\n%s and\n%s", first, again)
 		}
 	})
 }

@@ -7,14 +7,32 @@ import (
 
 // found is what a source has found.
 type found struct {
-	endpoints []Endpoint
-	settings  string
-	changed   time.Time
+	endpoints  []Endpoint
+	conditions []Condition // as Set has them
+	settings   string
+	changed    time.Time
 }
 
 func (f *found) equal(other *found) bool {
-	return other != nil && f.settings == other.settings && slices.Equal(f.endpoints, other.endpoints)
+	return other != nil && f.settings == other.settings && slices.Equal(f.conditions, other.conditions) && sameList(f.endpoints, other.endpoints)
 }
+
+// sameList is slices.Equal, and quick about a list and itself.
+func sameList(a, b []Endpoint) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
+}
+
+// usable reports whether requests could go to one of the endpoints.
+func (f *found) usable() bool {
+	for i := range f.endpoints {
+		if isUsable(conditionAt(f.conditions, i)) {
+			return true
+		}
+	}
+	return false
+}
+
+func isUsable(c Condition) bool { return c == Ready || c == Terminating }
 
 // teller tells a sink what differs from what it was told before.
 type teller struct {
@@ -31,7 +49,7 @@ func newTeller(pool string, sink Sink) *teller { return &teller{pool: pool, sink
 func (t *teller) tell(f *found, err error) {
 	if f != nil && !f.equal(t.last) {
 		t.last = f
-		t.sink.Apply(Set{Pool: t.pool, Endpoints: f.endpoints, Changed: f.changed, Settings: f.settings})
+		t.sink.Apply(Set{Pool: t.pool, Endpoints: f.endpoints, Conditions: f.conditions, Changed: f.changed, Settings: f.settings})
 	}
 	fault := ""
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/penstock/penstock/autoscale/externalscaler"
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/discovery"
 	"github.com/penstock/penstock/discovery/kube"
 )
 
@@ -177,7 +178,7 @@ func TestSumOfKVCaches(t *testing.T) {
 		t.Errorf("got %+v, want 0.75", l)
 	}
 	silent := answering(t, "c")
-	if err := r.dispatcher.SetEndpoints("main", members(found(t, a.address, silent))); err != nil {
+	if err := r.dispatcher.SetEndpoints("main", members(discovery.Set{Endpoints: found(t, a.address, silent)})); err != nil {
 		t.Fatal(err)
 	}
 	if l := r.loads(); l[0].KVCacheKnown {

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/penstock/penstock/discovery"
 )
 
 // watcher is a client that watches a name, without the engine in between.
@@ -196,7 +198,7 @@ func TestWatchersSeeDiscovery(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.expect("without endpoints", notServing)
-	if err := r.dispatcher.SetEndpoints("main", members(found(t, "127.0.0.1:9"))); err != nil {
+	if err := r.dispatcher.SetEndpoints("main", members(discovery.Set{Endpoints: found(t, "127.0.0.1:9")})); err != nil {
 		t.Fatal(err)
 	}
 	w.expect("with one again", serving)

@@ -102,7 +102,7 @@ func (r *runningSource) close() {
 
 // Apply puts a pool's endpoints in force.
 func (s *sources) Apply(set discovery.Set) {
-	if err := s.dispatcher.SetEndpoints(set.Pool, members(set.Endpoints)); err != nil {
+	if err := s.dispatcher.SetEndpoints(set.Pool, members(set)); err != nil {
 		s.logger.Error("cannot use discovered endpoints: the old ones stay", "pool", set.Pool, "error", err)
 		return
 	}
@@ -120,24 +120,37 @@ var conditions = [...]dispatch.Condition{
 }
 
 // foundMembers are a pool's members as a source found them.
-type foundMembers []discovery.Endpoint
+type foundMembers struct{ *discovery.Set }
 
-func members(found []discovery.Endpoint) foundMembers {
-	byAddress := func(a, b discovery.Endpoint) int { return strings.Compare(a.Address(), b.Address()) }
-	if !slices.IsSortedFunc(found, byAddress) {
-		found = slices.Clone(found)
-		slices.SortFunc(found, byAddress)
+func members(set discovery.Set) foundMembers {
+	if !slices.IsSortedFunc(set.Endpoints, func(a, b discovery.Endpoint) int { return strings.Compare(a.Address(), b.Address()) }) {
+		set = byAddress(set)
 	}
-	return found
+	return foundMembers{&set}
+}
+
+// byAddress is a set in the order that a pool wants.
+func byAddress(set discovery.Set) discovery.Set {
+	order := make([]int, len(set.Endpoints))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return strings.Compare(set.Endpoints[a].Address(), set.Endpoints[b].Address()) })
+	next := set
+	next.Endpoints, next.Conditions = make([]discovery.Endpoint, len(order)), make([]discovery.Condition, len(order))
+	for i, from := range order {
+		next.Endpoints[i], next.Conditions[i] = set.Endpoints[from], set.Condition(from)
+	}
+	return next
 }
 
 // Len is how many there are.
-func (f foundMembers) Len() int { return len(f) }
+func (f foundMembers) Len() int { return len(f.Endpoints) }
 
 // At is one of them.
 func (f foundMembers) At(i int) dispatch.Member {
-	e := &f[i]
-	return dispatch.Member{Endpoint: e.Endpoint, Address: e.Address(), ID: e.ID, Condition: conditions[e.Condition]}
+	e := &f.Endpoints[i]
+	return dispatch.Member{Endpoint: e.Endpoint, Address: e.Address(), ID: e.ID, Condition: conditions[f.Condition(i)]}
 }
 
 // Watching notes whether a source sees changes.

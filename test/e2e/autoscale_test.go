@@ -22,6 +22,7 @@ spec:
   scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: llama}
   minReplicas: %d
   maxReplicas: 4
+  behavior: {scaleDown: {stabilizationWindowSeconds: 20}}
   metrics:
     - type: External
       external:

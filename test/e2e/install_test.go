@@ -100,7 +100,11 @@ func (s *suite) scaleMocks(t *testing.T, name string, replicas int) {
 // configure installs the chart, or upgrades it, with these weights of the pools llama and next.
 func (s *suite) configure(t *testing.T, llama, next int) {
 	t.Helper()
-	repository, tag, _ := strings.Cut(s.image, ":")
+	at := strings.LastIndex(s.image, ":") // a registry may have a port
+	if at < 0 {
+		t.Fatalf("the image %q has no tag", s.image)
+	}
+	repository, tag := s.image[:at], s.image[at+1:]
 	file := filepath.Join(t.TempDir(), "values.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, values, repository, tag, llama, next), 0o600); err != nil {
 		t.Fatal(err)
