@@ -1,11 +1,6 @@
 package config
 
-import (
-	"reflect"
-	"slices"
-
-	"go.yaml.in/yaml/v3"
-)
+import "reflect"
 
 // notSettings are the fields of a pool that say where its endpoints are or what files are read. They are the operator's of the gateway to set,
 // not those's who own the model servers.
@@ -24,7 +19,7 @@ func ParseSettings(name string, data []byte) (*Pool, error) {
 	p := new(Pool)
 	d := &decoder{report: r}
 	d.decode(root, "", reflect.ValueOf(p).Elem(), "")
-	refuseFields(r, root)
+	refuseFields(r)
 	if !r.full {
 		r.values(reflect.ValueOf(p).Elem(), "", "")
 		r.settings(p)
@@ -42,14 +37,12 @@ func (r *report) settings(p *Pool) {
 	r.pool(&complete, "")
 }
 
-func refuseFields(r *report, root *yaml.Node) {
-	if root.Kind != yaml.MappingNode {
-		return
-	}
-	for i := 0; i < len(root.Content); i += 2 {
-		if key := root.Content[i]; slices.Contains(notSettings, key.Value) {
-			r.at(spotOf(key), key.Value, "cannot be set here", "set it in the gateway's configuration")
-			r.broken[key.Value] = struct{}{}
+// refuseFields refuses what is not to be set by settings, be it that it came by a merge key.
+func refuseFields(r *report) {
+	for _, name := range notSettings {
+		if s, given := r.spots[name]; given {
+			r.at(s, name, "cannot be set here", "set it in the gateway's configuration")
+			r.broken[name] = struct{}{}
 		}
 	}
 }

@@ -30,13 +30,15 @@ func TestSettings(t *testing.T) {
 
 func TestBadSettings(t *testing.T) {
 	for text, want := range map[string]string{
-		"maxInFlight: many":           `annotation:1:14: maxInFlight: is the text "many"; want a whole number`,
-		"endpoints: [\"http://a:1\"]": "annotation:1:1: endpoints: cannot be set here; set it in the gateway's configuration",
-		"service: {name: x}":          "annotation:1:1: service: cannot be set here; set it in the gateway's configuration",
-		"tls: {ca: /etc/passwd}":      "annotation:1:1: tls: cannot be set here; set it in the gateway's configuration",
-		"maxInflight: 3":              "annotation:1:1: maxInflight: is no known field; did you mean maxInFlight?",
-		"balance: session":            "annotation:1:10: balance: is session, and nothing says what a session is; add session: {header: NAME}, {cookie: NAME} or {clientIP: true}",
-		"7":                           "annotation:1:1: is the number 7; want a mapping with any of endpoints, service, dns, file, engine, metrics, balance, objectives, session, maxInFlight, queue, probe, eject, slowStart, retry, tls, idleConnections, idleTimeout",
+		"maxInFlight: many":                         `annotation:1:14: maxInFlight: is the text "many"; want a whole number`,
+		"endpoints: [\"http://a:1\"]":               "annotation:1:1: endpoints: cannot be set here; set it in the gateway's configuration",
+		"service: {name: x}":                        "annotation:1:1: service: cannot be set here; set it in the gateway's configuration",
+		"tls: {ca: /etc/passwd}":                    "annotation:1:1: tls: cannot be set here; set it in the gateway's configuration",
+		"<<: {tls: {insecureSkipVerify: true}}":     "annotation:1:6: tls: cannot be set here; set it in the gateway's configuration",
+		"<<: [{<<: {endpoints: [\"http://a:1\"]}}]": "annotation:1:12: endpoints: cannot be set here; set it in the gateway's configuration",
+		"maxInflight: 3":                            "annotation:1:1: maxInflight: is no known field; did you mean maxInFlight?",
+		"balance: session":                          "annotation:1:10: balance: is session, and nothing says what a session is; add session: {header: NAME}, {cookie: NAME} or {clientIP: true}",
+		"7":                                         "annotation:1:1: is the number 7; want a mapping with any of endpoints, service, dns, file, engine, metrics, balance, objectives, session, maxInFlight, queue, probe, eject, slowStart, retry, tls, idleConnections, idleTimeout",
 	} {
 		if _, err := ParseSettings("annotation", []byte(text)); err == nil || err.Error() != want {
 			t.Errorf("%q: error\n%v\nwant\n%s", text, err, want)
