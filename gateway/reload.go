@@ -33,7 +33,7 @@ func (g *Gateway) apply(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := g.dispatcher.Apply(c); err != nil {
+	if err := g.sources.handOver(found, func() error { return g.dispatcher.Apply(c) }); err != nil {
 		return err
 	}
 	g.http1.SetOptions(&http1.Options{

@@ -157,6 +157,34 @@ func TestSettingsOfServices(t *testing.T) {
 	r.expectSaid("all along", "200 a")
 }
 
+// What a Service says of a pool ends with the pool's being of that Service.
+func TestSettingsEndWithTheSource(t *testing.T) {
+	a := answering(t, "a")
+	s := kubetest.New(t)
+	s.SetKubeconfig(t)
+	s.Set(llamaService("maxInFlight: 7"), llamaSlice(t, a, isReady))
+	r := start(t, ofService)
+	r.logs.await(t, "settings of pools' Services applied", 1)
+	r.configure(pool(a))
+	r.logs.await(t, "settings of pools' Services applied", 2)
+	if n := r.dispatcher.Pool("main").Config().MaxInFlight; n != 0 {
+		t.Errorf("a pool whose endpoints are listed has maxInFlight %d of the Service that it had", n)
+	}
+}
+
+// The last pool that was waited for may be one that the configuration no longer has.
+func TestReadyWhenNothingIsWaitedForAnyMore(t *testing.T) {
+	s := kubetest.New(t)
+	s.SetKubeconfig(t)
+	s.Set(llamaService(""))
+	s.Down()
+	r := start(t, ofService)
+	w := watchHealth(t, r, "")
+	w.expect("while the API server is away", notServing)
+	r.configure(pool(answering(t, "b")))
+	w.expect("without a pool to discover", serving)
+}
+
 func TestDiscoveryMetrics(t *testing.T) {
 	s := kubetest.New(t)
 	s.SetKubeconfig(t)
