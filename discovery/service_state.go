@@ -26,6 +26,7 @@ type serviceState struct {
 	slicesKnown, serviceKnown bool
 	slices                    map[string]*slice
 	service                   *corev1.Service // nil: there is none, or nobody knows
+	settings                  string          // of the Service, or of the last one that there was
 	ordered                   []*slice        // slices by name; nil after a change of which there are
 
 	// changed is when the latest change of a slice happened that was not resolved yet.
@@ -81,6 +82,9 @@ func (s *serviceState) noteTrigger(old, next *slice) {
 
 func (s *serviceState) setService(service *corev1.Service) {
 	s.service, s.serviceKnown = service, true
+	if service != nil {
+		s.settings = service.Annotations[SettingsAnnotation]
+	}
 }
 
 // resolve returns the endpoints that the pool is to have, nil while nobody knows, and what is wrong.
@@ -112,12 +116,9 @@ func (s *serviceState) resolve(now time.Time) (*found, error) {
 
 // read puts together what the Service and its slices say.
 func (s *serviceState) read() (*found, error) {
-	next := &found{changed: s.changed}
+	next := &found{settings: s.settings, changed: s.changed}
 	s.changed = time.Time{}
 	port, problem := s.port()
-	if s.service != nil {
-		next.settings = s.service.Annotations[SettingsAnnotation]
-	}
 	if problem != nil && (s.service != nil || s.config.Port == "") {
 		return next, problem // without the Service, a port's name may still be one of the slices'
 	}

@@ -286,4 +286,13 @@ func TestSettingsOfTheService(t *testing.T) {
 	if f, err := w.resolve(w.now); err != nil || f.settings != "engine: vllm" || text(f.endpoints) != one {
 		t.Errorf("got %+v and %v", f, err)
 	}
+	// Limits must not fall while the endpoints stay.
+	w.setService(nil)
+	if f, _ := w.resolve(w.now); f.settings != "engine: vllm" {
+		t.Errorf("the Service is deleted: settings %q", f.settings)
+	}
+	w.setService(service())
+	if f, _ := w.resolve(w.now); f.settings != "" {
+		t.Errorf("it comes back without: settings %q", f.settings)
+	}
 }
