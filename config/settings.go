@@ -1,6 +1,10 @@
 package config
 
-import "reflect"
+import (
+	"errors"
+	"reflect"
+	"slices"
+)
 
 // notSettings are the fields of a pool that say where its endpoints are or what files are read. They are the operator's of the gateway to set,
 // not those's who own the model servers.
@@ -45,4 +49,13 @@ func refuseFields(r *report) {
 			r.broken[name] = struct{}{}
 		}
 	}
+}
+
+// PoolsOf returns those of the named pools that err, from ParseOver, finds something wrong with.
+func PoolsOf(err error, names []string) []string {
+	var all Errors
+	errors.As(err, &all)
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return !slices.ContainsFunc(all, func(e Error) bool { return within(e.Field, under("pools", name)) })
+	})
 }

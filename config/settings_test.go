@@ -45,3 +45,19 @@ func TestBadSettings(t *testing.T) {
 		}
 	}
 }
+
+func TestPoolsOf(t *testing.T) {
+	settings, err := ParseSettings("annotation", []byte("session: {header: x}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := "pools:\n  a.b: {endpoints: [\"http://10.0.0.1:8000\"], balance: random}\n  a: {endpoints: [\"http://10.0.0.2:8000\"]}\n  c: {}\n" +
+		"routes: [{split: [{pool: a}]}]\n"
+	_, err = ParseOver("penstock.yaml", []byte(file), map[string]*Pool{"a": settings, "a.b": settings})
+	if got := PoolsOf(err, []string{"a", "a.b"}); len(got) != 1 || got[0] != "a.b" {
+		t.Errorf("of %v: pools %q, want a.b", err, got)
+	}
+	if got := PoolsOf(nil, []string{"a"}); len(got) != 0 {
+		t.Errorf("of no error: pools %q", got)
+	}
+}

@@ -157,6 +157,44 @@ func TestSettingsOfServices(t *testing.T) {
 	r.expectSaid("all along", "200 a")
 }
 
+// Settings can be right by themselves and not beside what the file says. Then neither the file nor other pools' settings are to suffer.
+func TestSettingsThatDoNotGoWithTheFile(t *testing.T) {
+	s := kubetest.New(t)
+	s.SetKubeconfig(t)
+	other := llamaService("maxInFlight: 3")
+	other.Name = "qwen"
+	s.Set(llamaService("session: {header: x-user}\nmaxInFlight: 7"), other)
+	file := func(more string) string {
+		return ofService + more + "  other:\n    service: {namespace: models, name: qwen}\nroutes: [{split: [{pool: main}]}]\n"
+	}
+	r := start(t, file("    balance: random\n"))
+	expect := func(when string, main, other int, balance string) {
+		t.Helper()
+		m, o := r.dispatcher.Pool("main").Config(), r.dispatcher.Pool("other").Config()
+		if m.MaxInFlight != main || o.MaxInFlight != other || m.Balance != balance {
+			t.Errorf("%s: maxInFlight %d and %d, balance %s; want %d and %d, %s", when, m.MaxInFlight, o.MaxInFlight, m.Balance, main, other, balance)
+		}
+	}
+	r.logs.await(t, "pools.main.session: has no meaning for balance: random", 1)
+	r.logs.await(t, "settings of pools' Services applied", 1)
+	expect("at the start", 0, 3, "random")
+	r.configure(file(""))
+	r.logs.await(t, "configuration applied", 1)
+	expect("the file gives way", 7, 3, "auto")
+	told := r.logs.count("beside the configuration")
+	r.configure(file("    maxInFlight: 8\n"))
+	r.logs.await(t, "configuration applied", 2)
+	expect("and wins", 8, 3, "auto")
+	if n := r.logs.count("beside the configuration"); n != told {
+		t.Errorf("settings that can be used were refused %d times", n-told)
+	}
+	r.configure(file("    balance: round-robin\n    slowStart: 1s\n"))
+	r.logs.await(t, "configuration applied", 3)
+	expect("the file does not any more", 0, 3, "round-robin")
+	r.configure(file("    balance: round-robin\n    slowStart: nonsense\n"))
+	r.logs.await(t, "cannot apply the configuration: the old one stays in force", 1)
+}
+
 // What a Service says of a pool ends with the pool's being of that Service.
 func TestSettingsEndWithTheSource(t *testing.T) {
 	a := answering(t, "a")
