@@ -1,10 +1,9 @@
 package config
 
 import (
+	"errors"
 	"reflect"
 	"slices"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // notSettings are the fields of a pool that say where its endpoints are or what files are read. They are the operator's of the gateway to set,
@@ -24,7 +23,7 @@ func ParseSettings(name string, data []byte) (*Pool, error) {
 	p := new(Pool)
 	d := &decoder{report: r}
 	d.decode(root, "", reflect.ValueOf(p).Elem(), "")
-	refuseFields(r, root)
+	refuseFields(r)
 	if !r.full {
 		r.values(reflect.ValueOf(p).Elem(), "", "")
 		r.settings(p)
@@ -42,14 +41,21 @@ func (r *report) settings(p *Pool) {
 	r.pool(&complete, "")
 }
 
-func refuseFields(r *report, root *yaml.Node) {
-	if root.Kind != yaml.MappingNode {
-		return
-	}
-	for i := 0; i < len(root.Content); i += 2 {
-		if key := root.Content[i]; slices.Contains(notSettings, key.Value) {
-			r.at(spotOf(key), key.Value, "cannot be set here", "set it in the gateway's configuration")
-			r.broken[key.Value] = struct{}{}
+// refuseFields refuses what is not to be set by settings, be it that it came by a merge key.
+func refuseFields(r *report) {
+	for _, name := range notSettings {
+		if s, given := r.spots[name]; given {
+			r.at(s, name, "cannot be set here", "set it in the gateway's configuration")
+			r.broken[name] = struct{}{}
 		}
 	}
+}
+
+// PoolsOf returns those of the named pools that err, from ParseOver, finds something wrong with.
+func PoolsOf(err error, names []string) []string {
+	var all Errors
+	errors.As(err, &all)
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return !slices.ContainsFunc(all, func(e Error) bool { return within(e.Field, under("pools", name)) })
+	})
 }

@@ -26,6 +26,7 @@ type serviceState struct {
 	slicesKnown, serviceKnown bool
 	slices                    map[string]*slice
 	service                   *corev1.Service // nil: there is none, or nobody knows
+	settings                  string          // of the Service, or of the last one that there was
 	ordered                   []*slice        // slices by name; nil after a change of any
 	merged                    *union          // of slices, if nothing has changed but what it was told of
 
@@ -86,6 +87,9 @@ func (s *serviceState) noteTrigger(old, next *slice) {
 
 func (s *serviceState) setService(service *corev1.Service) {
 	s.service, s.serviceKnown = service, true
+	if service != nil {
+		s.settings = service.Annotations[SettingsAnnotation]
+	}
 }
 
 // resolve returns the endpoints that the pool is to have, nil while nobody knows, and what is wrong.
@@ -109,9 +113,7 @@ func (s *serviceState) resolve(now time.Time) (*found, error) {
 		s.emptied = time.Time{}
 		kept := *s.good
 		kept.changed = time.Time{}
-		if s.service != nil {
-			kept.settings = next.settings
-		}
+		kept.settings = next.settings
 		return &kept,
 			fmt.Errorf("%w; its last %d endpoints stay in use until there are ready ones again", problem, len(s.good.endpoints))
 	case s.emptied.IsZero():
@@ -122,12 +124,9 @@ func (s *serviceState) resolve(now time.Time) (*found, error) {
 
 // read puts together what the Service and its slices say.
 func (s *serviceState) read() (*found, error) {
-	next := &found{changed: s.changed}
+	next := &found{settings: s.settings, changed: s.changed}
 	s.changed = time.Time{}
 	port, problem := s.port()
-	if s.service != nil {
-		next.settings = s.service.Annotations[SettingsAnnotation]
-	}
 	if problem != nil && (s.service != nil || s.config.Port == "") {
 		return next, problem // without the Service, a port's name may still be one of the slices'
 	}

@@ -66,6 +66,7 @@ type Gateway struct {
 	fileSum    contentSum              // of the configuration file when it was last looked at
 	content    []byte                  // of the configuration file when it was last taken; nil until it was read again
 	settings   map[string]*config.Pool // that pools have from where their endpoints are discovered
+	used       map[string]*config.Pool // what is in force of that
 
 	dispatcher *dispatch.Dispatcher
 	http1      *http1.Server

@@ -80,7 +80,7 @@ func targets(p *dispatch.Pool) []health.Target {
 	var all []health.Target
 	for _, e := range p.Endpoints() {
 		if e.State() != dispatch.Draining {
-			all = append(all, health.Target{Name: e.Address, URL: e.Config.Scheme + "://" + e.Address})
+			all = append(all, health.Target{Name: e.Address, URL: e.Config.Scheme + "://" + e.Address, ID: e.ID()})
 		}
 	}
 	return all

@@ -95,6 +95,23 @@ func TestDiscoveredEndpointsAreProbed(t *testing.T) {
 	r.logs.await(t, "endpoint is healthy endpoint="+first, 2)
 }
 
+// Probes tell the first result and changes alone: of a pod that gets another one's address the first has to come anew.
+func TestNextPodAtAnAddressIsProbed(t *testing.T) {
+	var up atomic.Int64
+	up.Store(200)
+	a := probed(t, "a", &up)
+	r := startEager(t, pool("127.0.0.1:9")+"    probe: {path: /up, interval: 10s}\n")
+	s := told{make(chan discovery.Set), make(chan error)}
+	r.sources.set([]discovery.Source{s})
+	for n, id := range []string{"first", "second"} {
+		endpoints := found(t, a)
+		endpoints[0].ID = id
+		s.sets <- discovery.Set{Pool: "main", Endpoints: endpoints}
+		r.logs.await(t, "endpoint is healthy endpoint="+a, n+1)
+	}
+	r.expectSaid("the second pod", "200 a")
+}
+
 func TestProbesOverTLS(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	r := start(t, pool(answering(t, "hello"))+withTLS(ca, t, "", "a.test"))

@@ -4,9 +4,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"reflect"
+	"slices"
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/discovery"
@@ -33,7 +35,7 @@ func (g *Gateway) apply(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := g.dispatcher.Apply(c); err != nil {
+	if err := g.sources.handOver(found, func() error { return g.dispatcher.Apply(c) }); err != nil {
 		return err
 	}
 	g.http1.SetOptions(&http1.Options{
@@ -118,28 +120,54 @@ var errUnchanged = errors.New("the configuration is the one in force")
 
 // take parses, checks and applies a configuration. Unless force is set, one that says what is in force already is left alone.
 func (g *Gateway) take(content []byte, force bool) error {
-	c, err := g.parse(content)
+	c, used, err := g.parse(content)
 	if err != nil {
 		return err
 	}
 	g.keepWhatNeedsRestart(c)
 	if !force && same(c, g.config.Load()) {
-		g.content = content
+		g.content, g.used = content, used
 		return errUnchanged
 	}
 	err = g.apply(c)
 	if err == nil {
-		g.content = content
+		g.content, g.used = content, used
 	}
 	return err
 }
 
-// parse makes a configuration of the file's content, or without a file of what the gateway was started with.
-func (g *Gateway) parse(content []byte) (*config.Config, error) {
-	if g.options.ConfigPath == "" {
-		return g.options.Configure(g.settings)
+// parse makes a configuration of content and of what pools' Services say, and returns what it has used of that. Where a pool's settings do not go
+// with the configuration it is those that were used last which count, or none: who owns a Service must not keep the gateway from being configured.
+func (g *Gateway) parse(content []byte) (c *config.Config, used map[string]*config.Pool, err error) {
+	used = maps.Clone(g.settings)
+	c, refused := g.parseOver(content, used)
+	for err = refused; err != nil; c, err = g.parseOver(content, used) {
+		wrong := config.PoolsOf(err, slices.Collect(maps.Keys(used)))
+		if len(wrong) == 0 {
+			return nil, nil, err
+		}
+		for _, pool := range wrong {
+			if last := g.used[pool]; last != nil && last != used[pool] {
+				used[pool] = last
+			} else {
+				delete(used, pool)
+			}
+		}
 	}
-	c, err := config.ParseOver(g.options.ConfigPath, content, g.settings)
+	if refused != nil {
+		for _, e := range split(refused) {
+			g.logger.Error("cannot use the settings of a pool's Service beside the configuration: the last ones stay, or none", "error", e)
+		}
+	}
+	return c, used, nil
+}
+
+// parseOver makes a configuration of the file's content, or without a file of what the gateway was started with.
+func (g *Gateway) parseOver(content []byte, settings map[string]*config.Pool) (*config.Config, error) {
+	if g.options.ConfigPath == "" {
+		return g.options.Configure(settings)
+	}
+	c, err := config.ParseOver(g.options.ConfigPath, content, settings)
 	if err == nil && g.options.Override != nil {
 		g.options.Override(c)
 	}
@@ -161,10 +189,8 @@ func (g *Gateway) applySettings() {
 			next[pool] = settings
 		}
 	}
-	before := g.settings
 	g.settings = next
 	if err := g.retake(); err != nil {
-		g.settings = before
 		g.tellReload(err)
 	}
 }

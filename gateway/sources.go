@@ -25,17 +25,36 @@ type sources struct {
 	// settingsChanged takes a value when a pool's settings from a source have changed.
 	settingsChanged chan struct{}
 
-	running map[string]*runningSource // by keyOf; set and close alone use it
+	running map[string]*runningSource // by keyOf; handOver, set and close alone use it
+
+	applying sync.Mutex // while a source's endpoints or a configuration is being put in force
 
 	mu       sync.Mutex
 	silent   map[string]bool   // pools whose source has not spoken yet
 	settings map[string]string // pools' settings, as their sources found them
 }
 
+// runningSource is a source's sink.
 type runningSource struct {
+	of    *sources
 	pool  string
 	stop  context.CancelFunc
 	ended chan struct{}
+	over  bool // it is no longer a source of the configuration; guarded by applying
+}
+
+// handOver has apply put a configuration in force. From then on no source has a say but those of the configuration, all, so that none undoes what
+// that lists; set is to follow.
+func (s *sources) handOver(all []discovery.Source, apply func() error) error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if err := apply(); err != nil {
+		return err
+	}
+	for key, r := range s.running {
+		r.over = !slices.ContainsFunc(all, func(source discovery.Source) bool { return keyOf(source) == key })
+	}
+	return nil
 }
 
 // set runs these sources and stops those that are none of them. Of a pool whose source changes, the endpoints that the old one found stay until the
@@ -47,15 +66,15 @@ func (s *sources) set(all []discovery.Source) {
 	}
 	for key, old := range s.running {
 		if next[key] == nil {
-			old.close()
+			old.end()
 		}
 	}
-	s.forget(all)
 	for _, source := range all {
 		if next[keyOf(source)] == nil {
 			next[keyOf(source)] = s.start(source)
 		}
 	}
+	s.forget(all) // after the new ones are waited for, lest nothing seem to be waited for in between
 	s.running = next
 }
 
@@ -66,27 +85,25 @@ func (s *sources) forget(all []discovery.Source) {
 	has := func(pool string) bool {
 		return slices.ContainsFunc(all, func(source discovery.Source) bool { return source.Pool() == pool })
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, old := range s.running {
 		if !has(old.pool) {
 			s.metrics.forget(old.pool)
-			delete(s.silent, old.pool)
-			delete(s.settings, old.pool)
+			s.setSettings(old.pool, "")
+			s.heard(old.pool)
 		}
 	}
 }
 
 func (s *sources) start(source discovery.Source) *runningSource {
 	ctx, stop := context.WithCancel(context.Background())
-	r := &runningSource{source.Pool(), stop, make(chan struct{})}
+	r := &runningSource{of: s, pool: source.Pool(), stop: stop, ended: make(chan struct{})}
 	s.mu.Lock()
 	s.silent[r.pool] = true
 	s.mu.Unlock()
 	s.metrics.add(r.pool)
 	go func() {
 		defer close(r.ended)
-		if err := source.Run(ctx, s); err != nil {
+		if err := source.Run(ctx, r); err != nil {
 			s.heard(r.pool)
 			s.metrics.watching(r.pool, err)
 			s.logger.Error("endpoints are no longer discovered; the last ones stay", "pool", r.pool, "error", err)
@@ -95,15 +112,18 @@ func (s *sources) start(source discovery.Source) *runningSource {
 	return r
 }
 
-func (r *runningSource) close() {
+func (r *runningSource) end() {
 	r.stop()
 	<-r.ended
 }
 
 // Apply puts a pool's endpoints in force.
-func (s *sources) Apply(set discovery.Set) {
-	if err := s.dispatcher.SetEndpoints(set.Pool, members(set)); err != nil {
+func (r *runningSource) Apply(set discovery.Set) {
+	s := r.of
+	if over, err := r.put(set); err != nil {
 		s.logger.Error("cannot use discovered endpoints: the old ones stay", "pool", set.Pool, "error", err)
+		return
+	} else if over {
 		return
 	}
 	s.probes.update()
@@ -112,6 +132,15 @@ func (s *sources) Apply(set discovery.Set) {
 	s.metrics.applied(set, time.Now())
 	s.setSettings(set.Pool, set.Settings)
 	s.heard(set.Pool)
+}
+
+func (r *runningSource) put(set discovery.Set) (over bool, err error) {
+	r.of.applying.Lock()
+	defer r.of.applying.Unlock()
+	if r.over {
+		return true, nil
+	}
+	return false, r.of.dispatcher.SetEndpoints(set.Pool, members(set))
 }
 
 var conditions = [...]dispatch.Condition{
@@ -154,7 +183,8 @@ func (f foundMembers) At(i int) dispatch.Member {
 }
 
 // Watching notes whether a source sees changes.
-func (s *sources) Watching(pool string, err error) {
+func (r *runningSource) Watching(pool string, err error) {
+	s := r.of
 	s.metrics.watching(pool, err)
 	if err == nil {
 		s.logger.Info("endpoints are discovered", "pool", pool)
@@ -188,6 +218,9 @@ func (s *sources) setSettings(pool, text string) {
 	s.mu.Lock()
 	changed := s.settings[pool] != text
 	s.settings[pool] = text
+	if text == "" {
+		delete(s.settings, pool)
+	}
 	s.mu.Unlock()
 	if !changed {
 		return

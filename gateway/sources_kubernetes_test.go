@@ -77,7 +77,7 @@ func TestServiceTakesRequests(t *testing.T) {
 	r.expectSaid("rather the one that terminates than the one that is not ready", "200 a")
 	s.Delete(llamaSlice(t, a, terminating))
 	s.Set(llamaSlice(t, b, isReady))
-	r.awaitStates("ready")
+	r.awaitStates("ready", "ready draining") // the request to the first one may not be over yet
 	r.expectSaid("the second one alone", "200 b")
 }
 
@@ -155,6 +155,72 @@ func TestSettingsOfServices(t *testing.T) {
 		t.Errorf("endpoints were discovered anew %d times", n-1)
 	}
 	r.expectSaid("all along", "200 a")
+}
+
+// Settings can be right by themselves and not beside what the file says. Then neither the file nor other pools' settings are to suffer.
+func TestSettingsThatDoNotGoWithTheFile(t *testing.T) {
+	s := kubetest.New(t)
+	s.SetKubeconfig(t)
+	other := llamaService("maxInFlight: 3")
+	other.Name = "qwen"
+	s.Set(llamaService("session: {header: x-user}\nmaxInFlight: 7"), other)
+	file := func(more string) string {
+		return ofService + more + "  other:\n    service: {namespace: models, name: qwen}\nroutes: [{split: [{pool: main}]}]\n"
+	}
+	r := start(t, file("    balance: random\n"))
+	expect := func(when string, main, other int, balance string) {
+		t.Helper()
+		m, o := r.dispatcher.Pool("main").Config(), r.dispatcher.Pool("other").Config()
+		if m.MaxInFlight != main || o.MaxInFlight != other || m.Balance != balance {
+			t.Errorf("%s: maxInFlight %d and %d, balance %s; want %d and %d, %s", when, m.MaxInFlight, o.MaxInFlight, m.Balance, main, other, balance)
+		}
+	}
+	r.logs.await(t, "pools.main.session: has no meaning for balance: random", 1)
+	r.logs.await(t, "settings of pools' Services applied", 1)
+	expect("at the start", 0, 3, "random")
+	r.configure(file(""))
+	r.logs.await(t, "configuration applied", 1)
+	expect("the file gives way", 7, 3, "auto")
+	told := r.logs.count("beside the configuration")
+	r.configure(file("    maxInFlight: 8\n"))
+	r.logs.await(t, "configuration applied", 2)
+	expect("and wins", 8, 3, "auto")
+	if n := r.logs.count("beside the configuration"); n != told {
+		t.Errorf("settings that can be used were refused %d times", n-told)
+	}
+	r.configure(file("    balance: round-robin\n    slowStart: 1s\n"))
+	r.logs.await(t, "configuration applied", 3)
+	expect("the file does not any more", 0, 3, "round-robin")
+	r.configure(file("    balance: round-robin\n    slowStart: nonsense\n"))
+	r.logs.await(t, "cannot apply the configuration: the old one stays in force", 1)
+}
+
+// What a Service says of a pool ends with the pool's being of that Service.
+func TestSettingsEndWithTheSource(t *testing.T) {
+	a := answering(t, "a")
+	s := kubetest.New(t)
+	s.SetKubeconfig(t)
+	s.Set(llamaService("maxInFlight: 7"), llamaSlice(t, a, isReady))
+	r := start(t, ofService)
+	r.logs.await(t, "settings of pools' Services applied", 1)
+	r.configure(pool(a))
+	r.logs.await(t, "settings of pools' Services applied", 2)
+	if n := r.dispatcher.Pool("main").Config().MaxInFlight; n != 0 {
+		t.Errorf("a pool whose endpoints are listed has maxInFlight %d of the Service that it had", n)
+	}
+}
+
+// The last pool that was waited for may be one that the configuration no longer has.
+func TestReadyWhenNothingIsWaitedForAnyMore(t *testing.T) {
+	s := kubetest.New(t)
+	s.SetKubeconfig(t)
+	s.Set(llamaService(""))
+	s.Down()
+	r := start(t, ofService)
+	w := watchHealth(t, r, "")
+	w.expect("while the API server is away", notServing)
+	r.configure(pool(answering(t, "b")))
+	w.expect("without a pool to discover", serving)
 }
 
 func TestDiscoveryMetrics(t *testing.T) {

@@ -59,3 +59,26 @@ func TestDiscoveredEndpointsTakeRequests(t *testing.T) {
 	r.logs.await(t, "endpoints are no longer discovered; the last ones stay pool=main error=the API server is gone", 1)
 	r.expectSaid("after the source has failed", "200 b")
 }
+
+// late is a source that finds something just when it is told to end.
+type late struct{ told }
+
+func (late) Key() string { return "late" }
+
+func (s late) Run(ctx context.Context, sink discovery.Sink) error {
+	<-ctx.Done()
+	sink.Apply(<-s.sets)
+	return nil
+}
+
+// The configuration lists the pool's endpoints by the time at which its source ends.
+func TestSourceThatEndsHasNoSay(t *testing.T) {
+	a, b := answering(t, "a"), answering(t, "b")
+	r := start(t, pool("127.0.0.1:9"))
+	s := late{told{sets: make(chan discovery.Set, 1)}}
+	s.sets <- discovery.Set{Pool: "main", Endpoints: found(t, a)}
+	r.sources.set([]discovery.Source{s})
+	r.configure(pool(b))
+	r.logs.await(t, "configuration applied", 1)
+	r.expectSaid("listed", "200 b")
+}

@@ -181,7 +181,7 @@ func TestProberOverTheNetwork(t *testing.T) {
 	reports := make(chan told, 100)
 	c := ProbeConfig{Path: "/", Interval: 5 * time.Millisecond, Timeout: 10 * time.Second}
 	p := NewProber(c, Transports(nil), func(target string, healthy bool, _ error) { reports <- told{target, healthy} })
-	p.SetTargets([]Target{{"plain", s.URL}})
+	p.SetTargets([]Target{{Name: "plain", URL: s.URL}})
 	if got := <-reports; got != (told{"plain", false}) {
 		t.Errorf("told %+v first", got)
 	}

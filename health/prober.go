@@ -44,6 +44,8 @@ type Target struct {
 	Name string
 	// URL has the scheme http, https or h2c, a host and a port, and nothing else.
 	URL string
+	// ID tells replicas apart that have the same URL one after the other; empty where nothing does.
+	ID string
 }
 
 // Report tells about an endpoint: its first result, and then each change of its health. err is why it is unhealthy, nil if it is not.
@@ -109,7 +111,7 @@ func newProber(config ProbeConfig, report Report) *Prober {
 	}
 }
 
-// SetTargets replaces the targets. Those that stay as they are go on undisturbed; one whose URL has changed starts anew. A probe of a
+// SetTargets replaces the targets. Those that stay as they are go on undisturbed; one whose URL or ID has changed starts anew. A probe of a
 // target that has gone is cut off; a report of it that has begun may still be under way when SetTargets returns.
 func (p *Prober) SetTargets(targets []Target) {
 	p.mu.Lock()

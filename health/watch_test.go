@@ -536,7 +536,7 @@ func TestGRPCOverTheNetwork(t *testing.T) {
 		return settings.Load()
 	}, func(_ string, healthy bool, err error) { reports <- told{healthy, err} })
 	defer p.Close()
-	p.SetTargets([]Target{{"a", "https://" + l.Addr().String()}})
+	p.SetTargets([]Target{{Name: "a", URL: "https://" + l.Addr().String()}})
 	if got := <-reports; got.healthy || !strings.Contains(got.err.Error(), "certificate") {
 		t.Errorf("with an unknown authority: %+v", got)
 	}
@@ -564,7 +564,7 @@ func probeGRPC(t *testing.T, url string) error {
 	t.Helper()
 	p := NewGRPCProber(ProbeConfig{Interval: time.Second, Timeout: 10 * time.Second}, nil, nil)
 	defer p.Close()
-	w, err := p.ask(t.Context(), &probe{target: Target{"x", url}})
+	w, err := p.ask(t.Context(), &probe{target: Target{Name: "x", URL: url}})
 	if w != nil {
 		w.close()
 	}

@@ -80,6 +80,9 @@ type Failure struct {
 // State says whether the endpoint takes picks.
 func (e *Endpoint) State() State { return State(e.state.Load()) }
 
+// ID tells the endpoint from others that have or had its address; see Member.
+func (e *Endpoint) ID() string { return e.key.id }
+
 // InFlight is the number of requests, mirror copies among them, that were sent to the endpoint and whose response is not finished.
 func (e *Endpoint) InFlight() int { return int(e.Balancer.InFlight()) }
 

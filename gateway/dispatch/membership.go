@@ -37,8 +37,10 @@ func (p *Pool) configure(s *settings) {
 
 // forgetProbes makes endpoints healthy that only probes would have made so again. The lock is held.
 func (p *Pool) forgetProbes() {
-	for _, e := range p.endpoints {
-		e.unhealthy = ""
+	for _, list := range [][]*Endpoint{p.endpoints, p.draining} { // those that drain may come back
+		for _, e := range list {
+			e.unhealthy = ""
+		}
 	}
 }
 
@@ -79,8 +81,11 @@ func (p *Pool) replaceEndpoints() {
 			}
 			e, left = takeBack(left, s.key(&g))
 		}
-		if e == nil {
+		switch {
+		case e == nil:
 			e = p.newEndpoint(s, &g, predecessor)
+		case e != predecessor && predecessor != nil && predecessor.key.id == e.key.id:
+			e.unhealthy = predecessor.unhealthy // probes tell changes alone, and knew nothing of e meanwhile
 		}
 		if e.left.Load() {
 			e.left.Store(false)

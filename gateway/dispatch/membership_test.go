@@ -145,6 +145,50 @@ func TestProbes(t *testing.T) {
 	}
 }
 
+// Whoever probes tells changes alone, so that an endpoint that comes back goes by what was told meanwhile.
+func TestEndpointThatComesBackGoesByTheLatestProbe(t *testing.T) {
+	const probed = "probe: {path: /health}\n"
+	for name, c := range map[string]struct {
+		before, between bool
+		want            string
+	}{
+		"it recovered": {false, true, "ready draining"},
+		"it failed":    {true, false, "unhealthy draining"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, onePool(1, probed))
+			const address = "10.0.0.1:8000"
+			f.SetHealthy("llama", address, true, "")
+			x := f.admit()
+			f.SetHealthy("llama", address, c.before, "status 503")
+			f.apply(onePool(1, probed+"idleTimeout: 2s\n"))
+			f.SetHealthy("llama", address, true, "")
+			y := f.admit()
+			f.SetHealthy("llama", address, c.between, "status 503")
+			f.apply(onePool(1, probed))
+			if got := f.states("llama"); got != c.want {
+				t.Errorf("states: %s, want %s", got, c.want)
+			}
+			complete(x, 200)
+			complete(y, 200)
+		})
+	}
+}
+
+func TestEndpointThatComesBackWhereNothingIsProbedAnyMore(t *testing.T) {
+	f := newFixture(t, onePool(1, "probe: {path: /health}\n"))
+	f.SetHealthy("llama", "10.0.0.1:8000", true, "")
+	x := f.admit()
+	f.SetHealthy("llama", "10.0.0.1:8000", false, "status 503")
+	f.setEndpoints(2)
+	f.apply(onePool(1, ""))
+	f.setEndpoints(1)
+	if got := f.states("llama"); got != "ready" {
+		t.Errorf("states: %s, want ready", got)
+	}
+	complete(x, 200)
+}
+
 func TestSlowStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, onePool(1, "slowStart: 10s\n"))
