@@ -33,8 +33,8 @@ type report struct {
 //   - Which replicas there are must have been read once. Who is no longer listed is dropped.
 //   - Who has answered counts as it answered last, for as long as it is listed, be it unreachable or terminating by now.
 //   - Who was ever serving and has never answered may have any number of requests: nothing is known.
-//   - Who was never serving and has never answered counts nothing, once it was asked: it had no traffic. So a replica that crashes at its start
-//     freezes nothing, and one that drains is heard before a fresh replica says anything.
+//   - Who was never serving and has never answered counts nothing, once it was asked often enough: it had no traffic. So a replica that crashes at
+//     its start freezes nothing for long, and one that drains is heard before a fresh replica says anything, though a question may be lost.
 //   - Who answers without naming the pool has no requests of it, unless it is serving and has not found all its pools yet.
 //   - Who answers with this instance's own id is this replica, which counts as it knows itself. Two addresses of one instance count once.
 //
@@ -52,8 +52,6 @@ type entry struct {
 	serving bool
 	// served says that it was serving at some time since it was listed.
 	served bool
-	// asked says that a question to it has ended, one way or the other.
-	asked bool
 	// failures is how many questions in a row were not answered.
 	failures int
 	last     *report // nil: it never answered
@@ -85,11 +83,12 @@ func (l *ledger) answered(p Peer, r *report) {
 	l.answers++
 	if e := l.entries[p.key()]; e != nil {
 		e.number = l.answers
-		e.asked, e.failures, e.last = true, 0, r
+		e.failures, e.last = 0, r
 	}
 }
 
-// worthTelling is how many questions in a row are not answered until it is told: a replica that starts has no certificate at first.
+// worthTelling is how many questions in a row are not answered until it is told, and until a replica that was never serving is taken to have
+// nothing: one that starts has no certificate at first.
 const worthTelling = 3
 
 // failed notes that a replica did not answer. It reports whether that should be told.
@@ -98,7 +97,6 @@ func (l *ledger) failed(p Peer) (news bool) {
 	if e == nil {
 		return false
 	}
-	e.asked = true
 	e.failures++
 	return e.failures == worthTelling
 }
@@ -127,7 +125,7 @@ func (e *entry) state() State {
 		return Answering
 	case e.last != nil:
 		return Silent
-	case e.served || !e.asked:
+	case e.served || e.failures < worthTelling:
 		return Unheard
 	}
 	return Idle

@@ -54,6 +54,7 @@ const SettingsAnnotation = "penstock.io/pool"
 func (s *serviceState) replaceSlices(all map[string]*slice) {
 	for name, next := range all {
 		s.noteTrigger(s.slices[name], next)
+		next.noteBefore(s.slices[name])
 	}
 	s.slices, s.slicesKnown, s.ordered, s.merged = all, true, nil, nil
 }
@@ -72,6 +73,7 @@ func (s *serviceState) setSlice(next *slice, deleted bool) {
 			s.slices = make(map[string]*slice)
 		}
 		s.noteTrigger(old, next)
+		next.noteBefore(old)
 		s.slices[next.name] = next
 	}
 	s.ordered = nil
@@ -97,19 +99,19 @@ func (s *serviceState) resolve(now time.Time) (*found, error) {
 	if !s.slicesKnown || !s.serviceKnown {
 		return nil, nil
 	}
-	next, problem := s.read()
+	next, mistake, problem := s.read()
 	s.noteSelector(next, now)
 	if next.usable() {
 		s.good, s.emptied, s.kept = next, time.Time{}, false
 		return next, problem
 	}
-	if problem == nil {
-		problem = s.newSelector(now)
+	if reselected := s.newSelector(now); problem == nil && reselected != nil {
+		problem, mistake = reselected, true
 	}
 	switch {
 	case s.good == nil:
 		return next, s.explainEmpty(problem)
-	case problem != nil && (s.emptied.IsZero() || now.Sub(s.emptied) < reordering):
+	case mistake && (s.emptied.IsZero() || now.Sub(s.emptied) < reordering):
 		s.emptied = time.Time{}
 		kept := *s.good
 		kept.changed = time.Time{}
@@ -122,25 +124,27 @@ func (s *serviceState) resolve(now time.Time) (*found, error) {
 	return next, s.explainEmpty(problem)
 }
 
-// read puts together what the Service and its slices say.
-func (s *serviceState) read() (*found, error) {
-	next := &found{settings: s.settings, changed: s.changed}
+// read puts together what the Service and its slices say, and what is wrong with it: a mistake if that may be why endpoints are missing.
+func (s *serviceState) read() (next *found, mistake bool, problem error) {
+	next = &found{settings: s.settings, changed: s.changed}
 	s.changed = time.Time{}
 	port, problem := s.port()
 	if problem != nil && (s.service != nil || s.config.Port == "") {
-		return next, problem // without the Service, a port's name may still be one of the slices'
+		return next, true, problem // without the Service, a port's name may still be one of the slices'
 	}
 	u := s.union(wanted{port, s.scheme(), s.preferIPv6(), s.place})
 	next.endpoints, next.conditions = u.endpoints, u.conditions
 	switch {
 	case problem != nil:
+		mistake = true
 	case u.portless && len(next.endpoints) == 0:
 		problem = fmt.Errorf("the Service %s has endpoints, and none has port %s; the pods' containers must have the port that the Service's targetPort names",
 			s.name(), quotePort(port))
+		mistake = true
 	default:
-		problem = s.sliceProblem()
+		mistake, problem = s.sliceProblem()
 	}
-	return next, problem
+	return next, mistake, problem
 }
 
 func (s *serviceState) union(want wanted) *union {
@@ -201,22 +205,23 @@ func (s *serviceState) preferIPv6() bool {
 	return s.service != nil && len(s.service.Spec.IPFamilies) > 0 && s.service.Spec.IPFamilies[0] == corev1.IPv6Protocol
 }
 
-// sliceProblem is what is wrong with the slices.
-func (s *serviceState) sliceProblem() error {
+// sliceProblem is what is wrong with the slices: a mistake if one of them was right before. One that never was has taken nothing away.
+func (s *serviceState) sliceProblem() (mistake bool, problem error) {
 	var problems []string
 	for _, one := range s.inOrder() {
 		if one.problem != "" {
 			problems = append(problems, one.problem)
+			mistake = mistake || one.spoiled
 		}
 	}
 	if len(problems) == 0 {
-		return nil
+		return false, nil
 	}
 	const most = 3
 	if len(problems) > most {
 		problems = append(problems[:most], fmt.Sprintf("and %d more", len(problems)-most))
 	}
-	return errors.New(strings.Join(problems, "; "))
+	return mistake, errors.New(strings.Join(problems, "; "))
 }
 
 // noteSelector takes note of a Service's changed selector. The slices follow some time later: when they have an endpoint that was not there

@@ -249,6 +249,18 @@ func TestOddSliceBesideGoodOnes(t *testing.T) {
 	w.expect("nothing but odd ones", one, "EndpointSlice a: endpoint 0 has the address")
 }
 
+// A slice that never made sense is no reason to keep what went away for good.
+func TestScaledToZeroBesideAnOddSlice(t *testing.T) {
+	w := newWorld(t, "")
+	w.setService(service())
+	odd := sliceOf("b", pod("2", "llama.example.com", "rs"))
+	odd.AddressType = discoveryv1.AddressTypeFQDN
+	w.all(sliceOf("a", pod("1", "10.0.0.1", "rs")), odd)
+	w.expect("start", one, "EndpointSlice b has addresses of type FQDN")
+	w.slice(sliceOf("a"))
+	w.expect("scaled to zero", "", "EndpointSlice b has addresses of type FQDN")
+}
+
 // A slice goes on saying when its last change was. Only the first time is news, and what there was at the start is none.
 func TestTriggerTimes(t *testing.T) {
 	at := func(second int64) *discoveryv1.EndpointSlice {

@@ -21,6 +21,8 @@ type slice struct {
 	changed time.Time
 	// problem says why some of it was left out; empty if nothing was.
 	problem string
+	// spoiled says that there was no problem before, and that there were endpoints.
+	spoiled bool
 }
 
 type slicePort struct {
@@ -135,6 +137,11 @@ func triggerTime(s *discoveryv1.EndpointSlice) time.Time {
 		return time.Time{}
 	}
 	return t
+}
+
+// noteBefore notes how the slice was before; nil if it was not there.
+func (s *slice) noteBefore(old *slice) {
+	s.spoiled = s.problem != "" && old != nil && (old.spoiled || old.problem == "" && len(old.endpoints) > 0)
 }
 
 // find returns the slice's port of that name.

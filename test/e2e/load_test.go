@@ -99,6 +99,9 @@ func (l *load) endFlawless() *traffic.Report {
 	r := l.end()
 	if r.NotOK() > 0 || r.Count(traffic.OK) == 0 {
 		l.t.Errorf("%d requests were not answered rightly, want none: %s", r.NotOK(), samples(r))
+		for _, namespace := range []string{gatewayNamespace, modelsNamespace} {
+			l.t.Logf("%s:\n%s", namespace, kubectl(l.t, "get pods -o wide -n "+namespace)+kubectl(l.t, "get events --sort-by=.lastTimestamp -n "+namespace))
+		}
 	}
 	return r
 }
