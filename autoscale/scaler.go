@@ -19,6 +19,9 @@ import (
 // activePause is how often a stream looks at this replica's own requests; it looks at once when another replica has told its own.
 const activePause = 500 * time.Millisecond
 
+// wakePause is the shortest time between two looks of a stream: replicas answer one after the other, and each look reads the loads of all pools.
+const wakePause = 100 * time.Millisecond
+
 // scaler is KEDA's external-push scaler.
 type scaler struct {
 	answers *answers
@@ -93,6 +96,11 @@ func (s *scaler) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream exte
 		case <-s.stopped:
 			return status.Error(codes.Unavailable, "the gateway stops")
 		case <-changed:
+			select {
+			case <-time.After(wakePause):
+			case <-stream.Context().Done():
+			case <-s.stopped:
+			}
 		case <-ticker.C:
 		}
 	}
