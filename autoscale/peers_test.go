@@ -115,7 +115,7 @@ func TestWhoCannotBeAsked(t *testing.T) {
 		p.mu.Lock()
 		answer = errors.New("connection refused")
 		p.mu.Unlock()
-		time.Sleep(worthTelling * time.Second)
+		time.Sleep((worthTelling + 1) * time.Second)
 		if err := p.complete(); err != nil {
 			t.Error(err)
 		}
