@@ -17,6 +17,8 @@ type Config struct {
 	Listen string `yaml:"listen" bare:"number"`
 	// Admin is the address of the admin port (health, metrics, debugging). It must not be exposed with traffic.
 	Admin string `yaml:"admin" bare:"number"`
+	// AdminSecurity says who may read what the admin port shows.
+	AdminSecurity AdminSecurity `yaml:"adminSecurity"`
 	// TLS turns on TLS on the traffic port.
 	TLS *ListenerTLS `yaml:"tls"`
 	// TrustedProxies lists the networks (CIDR) and addresses whose X-Forwarded-* headers are kept and appended to; from any other
