@@ -89,6 +89,10 @@ type Gateway struct {
 	adminAt net.Listener
 	admin   *http.Server
 
+	adminAccess      atomic.Pointer[adminAccess] // who may read the admin port
+	adminCredentials *adminCredentials           // what adminAccess was made of; Run's goroutine alone uses it
+	denials          logLimit
+
 	metrics  *metrics
 	observer *observer
 	log      *accessLog
