@@ -270,6 +270,7 @@ func (g *Gateway) Close() {
 	g.probes.close()
 	g.polls.close()
 	g.models.close()
+	g.log.cutting.Store(true)
 	if g.mirrors != nil {
 		g.mirrors.Close()
 	}
