@@ -176,7 +176,9 @@ func TestAccessLogSaysWhoCut(t *testing.T) {
 				c.serve(w, r)
 			})
 			r := start(t, pool(address)+c.yaml)
-			response, err := client.Post(r.url("/v1/x"), "application/json", strings.NewReader("{}"))
+			request, _ := http.NewRequest(http.MethodPost, r.url("/v1/x"), strings.NewReader("{}"))
+			request.Header.Set("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+			response, err := client.Do(request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -188,6 +190,9 @@ func TestAccessLogSaysWhoCut(t *testing.T) {
 			line := r.access.await(t, 1)[0]
 			if !strings.Contains(line, fmt.Sprintf(`"abort":%q`, c.abort)) || !strings.Contains(line, fmt.Sprintf(`"protocol":%q`, version)) {
 				t.Errorf("%s, %s: want abort %q in %s", c.name, version, c.abort, line)
+			}
+			if !strings.Contains(line, `"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"`) {
+				t.Errorf("%s, %s: no trace in %s", c.name, version, line)
 			}
 			r.stop()
 		}
