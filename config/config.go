@@ -6,7 +6,7 @@
 // The struct tags beside yaml say what a field takes, for the decoder, the validation and the reference alike: enum lists the words
 // of a text; min and max bound a number, a size or a duration; zero says what 0 means where it is allowed beside min and max;
 // unit:"bytes" takes sizes such as 64KiB; bare:"number" takes a number without quotes as the text that it is; unless names the field
-// beside which this one has no default. The reference, docs/configuration.md, is made of the comments below by go generate.
+// beside which this one has no default; secret marks values that may be credentials, which errors never repeat and Redacted hides. The reference, docs/configuration.md, is made of the comments below by go generate.
 package config
 
 //go:generate go run ./internal/reference
@@ -17,6 +17,8 @@ type Config struct {
 	Listen string `yaml:"listen" bare:"number"`
 	// Admin is the address of the admin port (health, metrics, debugging). It must not be exposed with traffic.
 	Admin string `yaml:"admin" bare:"number"`
+	// AdminSecurity says who may read what the admin port shows.
+	AdminSecurity AdminSecurity `yaml:"adminSecurity"`
 	// TLS turns on TLS on the traffic port.
 	TLS *ListenerTLS `yaml:"tls"`
 	// TrustedProxies lists the networks (CIDR) and addresses whose X-Forwarded-* headers are kept and appended to; from any other

@@ -49,7 +49,7 @@ func (d *decoder) decode(n *yaml.Node, path string, out reflect.Value, tag refle
 	case out.Kind() == reflect.Struct:
 		d.section(n, path, out)
 	case out.Kind() == reflect.Map:
-		d.mapping(n, path, out)
+		d.mapping(n, path, out, tag)
 	case out.Kind() == reflect.Slice:
 		d.list(n, path, out)
 	default:
@@ -103,7 +103,7 @@ func (d *decoder) unfold(n *yaml.Node, path string, use func(*yaml.Node)) {
 func (d *decoder) section(n *yaml.Node, path string, out reflect.Value) {
 	fields := fieldsOf(out.Type())
 	if typeOf(n) != "!!map" {
-		d.wrong(n, path, "is "+describe(n), "want a mapping with any of "+strings.Join(fields.names, ", "))
+		d.wrong(n, path, "is "+describeFor(n, out.Type(), ""), "want a mapping with any of "+strings.Join(fields.names, ", "))
 		return
 	}
 	pairs := d.pairs(n, path)
@@ -142,9 +142,9 @@ func (d *decoder) unknown(key *yaml.Node, path, name string, fields []string) {
 }
 
 // mapping fills a map; any text is a key.
-func (d *decoder) mapping(n *yaml.Node, path string, out reflect.Value) {
+func (d *decoder) mapping(n *yaml.Node, path string, out reflect.Value, tag reflect.StructTag) {
 	if typeOf(n) != "!!map" {
-		d.wrong(n, path, "is "+describe(n), "want a mapping of names to values")
+		d.wrong(n, path, "is "+describeFor(n, out.Type(), tag), "want a mapping of names to values")
 		return
 	}
 	pairs := d.pairs(n, path)
@@ -159,7 +159,7 @@ func (d *decoder) mapping(n *yaml.Node, path string, out reflect.Value) {
 		at := under(path, p.key.Value)
 		d.place(at, p)
 		v := reflect.New(out.Type().Elem()).Elem()
-		d.decode(p.value, at, v, "")
+		d.decode(p.value, at, v, secretOf(tag))
 		out.SetMapIndex(reflect.ValueOf(p.key.Value), v)
 	}
 }
@@ -171,7 +171,7 @@ func (d *decoder) list(n *yaml.Node, path string, out reflect.Value) {
 		if n.Kind == yaml.ScalarNode && out.Type().Elem().Kind() == reflect.String {
 			want += ": write [" + clip(n.Value) + "]"
 		}
-		d.wrong(n, path, "is "+describe(n), want)
+		d.wrong(n, path, "is "+describeFor(n, out.Type(), ""), want)
 		return
 	}
 	if len(n.Content) > maxItems {

@@ -19,12 +19,16 @@ const (
 var DefaultConfig = Config{
 	Listen:          ":8000",
 	Admin:           ":8001",
+	AdminSecurity:   DefaultAdminSecurity,
 	ClientHalfClose: "abort",
 	AccessLog:       DefaultAccessLog,
 	Limits:          DefaultLimits,
 	Timeouts:        DefaultTimeouts,
 	Shutdown:        DefaultShutdown,
 }
+
+// DefaultAdminSecurity leaves it to the network who reaches the admin port.
+var DefaultAdminSecurity = AdminSecurity{Pprof: true}
 
 // DefaultListenerTLS is what a tls section of the listener adds to.
 var DefaultListenerTLS = ListenerTLS{MinVersion: "1.2"}

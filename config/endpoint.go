@@ -44,18 +44,19 @@ func parseEndpoint(s string) (e Endpoint, problem, want string) {
 		if _, problem, _ := parseEndpoint("http://" + s); problem == "" {
 			return e, quote(s) + " has no scheme", "write http://" + s
 		}
-		return e, quote(s) + " is not the URL of an endpoint", wantEndpoint
+		return e, quoteURL(s) + " is not the URL of an endpoint", wantEndpoint
 	}
 	if !slices.Contains(endpointSchemes, scheme) {
 		want = wantEndpoint
 		if scheme == "grpc" {
-			want = "write h2c://" + clip(rest) + " for gRPC without TLS, or https://" + clip(rest)
+			rest = clip(maskURL(rest))
+			want = "write h2c://" + rest + " for gRPC without TLS, or https://" + rest
 		}
-		return e, fmt.Sprintf("%s has the scheme %s", quote(s), quote(scheme)), want
+		return e, fmt.Sprintf("%s has the scheme %s", quoteURL(s), quote(scheme)), want
 	}
 	if i := strings.IndexAny(rest, "/?#@"); i >= 0 {
 		what := map[byte]string{'/': "a path", '?': "a query", '#': "a fragment", '@': "a user"}[rest[i]]
-		return e, fmt.Sprintf("%s has %s", quote(s), what), onlyHost(scheme, rest)
+		return e, fmt.Sprintf("%s has %s", quoteURL(s), what), onlyHost(scheme, rest)
 	}
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil && isHost(strings.Trim(rest, "[]")) {
@@ -68,6 +69,26 @@ func parseEndpoint(s string) (e Endpoint, problem, want string) {
 		return e, quote(s) + " has no port between 1 and 65535", wantEndpoint
 	}
 	return Endpoint{Scheme: scheme, Host: canonicalHost(host), Port: port}, "", ""
+}
+
+// quoteURL is quote for URLs that may hold credentials.
+func quoteURL(s string) string { return quote(maskURL(s)) }
+
+// maskURL hides where URLs hold credentials: the user, and the query.
+func maskURL(s string) string {
+	if i := strings.IndexAny(s, "?#"); i >= 0 {
+		s = s[:i+1] + redacted
+	}
+	scheme, rest, found := strings.Cut(s, "://")
+	if !found {
+		scheme, rest = "", s
+	} else {
+		scheme += "://"
+	}
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		rest = redacted + rest[i:]
+	}
+	return scheme + rest
 }
 
 // onlyHost says how to write an endpoint without its user, path, query and fragment.

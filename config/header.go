@@ -41,7 +41,7 @@ func (r *report) headerValues(headers map[string]string, path string) {
 		at := under(path, name)
 		r.headerName(name, at, first)
 		if value := headers[name]; strings.Trim(value, " \t") != value {
-			r.field(at, quote(value)+" begins or ends with a blank, which HTTP does not keep", "write "+quote(strings.Trim(value, " \t")))
+			r.field(at, "the value begins or ends with a blank, which HTTP does not keep", "leave it out")
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (d *decoder) merge(n *yaml.Node, path string) (found []pair) {
 		d.expanded += len(n.Content)
 		found = d.pairs(n, path)
 	default:
-		d.wrong(n, path, "merges "+describe(n), "want <<: *name, the alias of a mapping")
+		d.wrong(n, path, "merges "+describeKind(n), "want <<: *name, the alias of a mapping")
 	}
 	return found
 }

@@ -26,7 +26,7 @@ func TestDefaults(t *testing.T) {
 	c := parse(t, `pools: {llama: {endpoints: ["http://10.1.2.3:8000"], probe: {}}}`)
 	s, m, h := time.Second, time.Minute, 1<<10
 	want := &Config{
-		Listen: ":8000", Admin: ":8001", ClientHalfClose: "abort",
+		Listen: ":8000", Admin: ":8001", AdminSecurity: AdminSecurity{Pprof: true}, ClientHalfClose: "abort",
 		AccessLog: AccessLog{Enabled: true, Sample: 1},
 		Limits: Limits{HeaderBytes: 64 * h, HeaderCount: 128, RequestTargetBytes: 16 * h, BodyBytes: 256 << 20,
 			HeldBodyBytes: 16 << 20, Connections: 65536, Streams: 256},

@@ -1,51 +1,113 @@
 package config
 
 import (
-	"maps"
-	"slices"
+	"reflect"
 	"strings"
 )
 
 // redacted stands in for the values that Redacted hides.
 const redacted = "REDACTED"
 
-// Redacted is a copy of the configuration to be shown to people: the values of headers that carry credentials, in what routes match
-// and set, are replaced. It shares everything else with c, so neither may be changed afterwards.
+// Redacted is a copy of the configuration to be shown to people: values of fields with the tag secret are replaced, of headers those that carry
+// credentials. It shares everything else with c, so neither may be changed afterwards.
 func (c *Config) Redacted() *Config {
-	shown := *c
-	shown.Routes = slices.Clone(c.Routes)
-	for i := range shown.Routes {
-		r := &shown.Routes[i]
-		r.Match.Headers = redactHeaders(r.Match.Headers)
-		r.RequestHeaders = redactEdit(r.RequestHeaders)
-		r.ResponseHeaders = redactEdit(r.ResponseHeaders)
-	}
+	shown := redact(reflect.ValueOf(*c), "").Interface().(Config)
 	return &shown
 }
 
-func redactEdit(e *HeaderEdit) *HeaderEdit {
-	if e == nil {
-		return nil
+// redact is v, or a copy of it without secrets where it may have some. tag is the struct tag of the field that v is.
+func redact(v reflect.Value, tag reflect.StructTag) reflect.Value {
+	switch {
+	case isSecret(tag):
+		return hide(v)
+	case !holdsSecrets(v.Type()) || v.IsZero():
+		return v
 	}
-	return &HeaderEdit{Set: redactHeaders(e.Set), Remove: e.Remove}
-}
-
-func redactHeaders(headers map[string]string) map[string]string {
-	shown := maps.Clone(headers)
-	for name := range shown {
-		if isCredential(name) {
-			shown[name] = redacted
+	shown := reflect.New(v.Type()).Elem()
+	switch v.Kind() {
+	case reflect.Pointer:
+		shown.Set(reflect.New(v.Type().Elem()))
+		shown.Elem().Set(redact(v.Elem(), ""))
+	case reflect.Struct:
+		for i := range v.NumField() {
+			shown.Field(i).Set(redact(v.Field(i), v.Type().Field(i).Tag))
+		}
+	case reflect.Slice:
+		shown.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
+		for i := range v.Len() {
+			shown.Index(i).Set(redact(v.Index(i), ""))
+		}
+	case reflect.Map:
+		shown.Set(reflect.MakeMapWithSize(v.Type(), v.Len()))
+		for _, key := range v.MapKeys() {
+			shown.SetMapIndex(key, redact(v.MapIndex(key), ""))
 		}
 	}
 	return shown
 }
 
-// isCredential says whether a header's name says that its value is a secret. There is no register of those, so that parts of names
-// are looked for: x-api-key, x-goog-iam-authorization-token, x-client-secret.
-func isCredential(name string) bool {
-	lower := strings.ToLower(name)
-	for _, part := range []string{"auth", "cookie", "key", "token", "secret", "password", "credential"} {
-		if strings.Contains(lower, part) {
+// hide replaces a secret: a text, or those values of headers that are credentials.
+func hide(v reflect.Value) reflect.Value {
+	switch of := v.Interface().(type) {
+	case string:
+		if of == "" {
+			return v
+		}
+		return reflect.ValueOf(redacted)
+	case map[string]string:
+		if of == nil {
+			return v
+		}
+		shown := make(map[string]string, len(of))
+		for name, value := range of {
+			if isCredential(name, value) {
+				value = redacted
+			}
+			shown[name] = value
+		}
+		return reflect.ValueOf(shown)
+	}
+	panic("BUG: the tag secret is on a " + v.Type().String())
+}
+
+// isSecret says whether the field with a tag may hold secrets.
+func isSecret(tag reflect.StructTag) bool { return tag.Get("secret") == "true" }
+
+// secretOf is the tag of what a field with the given tag consists of.
+func secretOf(tag reflect.StructTag) reflect.StructTag {
+	if isSecret(tag) {
+		return `secret:"true"`
+	}
+	return ""
+}
+
+// holdsSecrets says whether anything within a type has the tag secret. No type of a configuration contains itself.
+func holdsSecrets(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return holdsSecrets(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if f := t.Field(i); isSecret(f.Tag) || holdsSecrets(f.Type) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isCredential says whether a header's name or value says that its value is a secret. There is no register of those, so that parts of names are looked for
+// (x-api-key, x-goog-iam-authorization-token, x-client-secret), and how values of that kind begin: with a scheme of RFC 9110, section 11.1, as keys of OpenAI's
+// API do, or as a JSON Web Token's header.
+func isCredential(name, value string) bool {
+	name, value = strings.ToLower(name), strings.ToLower(strings.TrimLeft(value, " \t"))
+	for _, part := range []string{"auth", "cookie", "key", "token", "secret", "passw", "pwd", "credential", "session", "signature", "jwt", "bearer"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	for _, beginning := range []string{"bearer ", "basic ", "digest ", "negotiate ", "token ", "apikey ", "aws4-hmac", "sk-", "eyj"} {
+		if strings.HasPrefix(value, beginning) {
 			return true
 		}
 	}

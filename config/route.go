@@ -31,7 +31,7 @@ type Match struct {
 	// Method is the HTTP method.
 	Method string `yaml:"method"`
 	// Headers are header fields and the exact values that they must have.
-	Headers map[string]string `yaml:"headers"`
+	Headers map[string]string `yaml:"headers" secret:"true"`
 	// Model is the model's name in the request's body.
 	Model string `yaml:"model"`
 	// GRPCService is a full gRPC service name, such as inference.GRPCInferenceService.
@@ -71,7 +71,7 @@ type Rewrite struct {
 // section 7.6.1) and those that frame or address a message are the gateway's and cannot be changed.
 type HeaderEdit struct {
 	// Set gives headers a value, replacing any they had.
-	Set map[string]string `yaml:"set"`
+	Set map[string]string `yaml:"set" secret:"true"`
 	// Remove drops headers.
 	Remove []string `yaml:"remove"`
 }

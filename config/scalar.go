@@ -45,14 +45,17 @@ func (d *decoder) text(n *yaml.Node, path string, out reflect.Value, tag reflect
 	number := isNumber(n) && n.Style&yaml.TaggedStyle == 0
 	if !isText(n) && !(number && tag.Get("bare") == "number") {
 		want := "want text"
-		if n.Kind == yaml.ScalarNode {
+		switch {
+		case isSecret(tag) && typeOf(n) != "!!bool":
+			want += ": write it in quotes"
+		case n.Kind == yaml.ScalarNode:
 			want += ": write " + quote(n.Value)
 		}
-		d.wrong(n, path, "is "+describe(n), want)
+		d.wrong(n, path, "is "+describeFor(n, out.Type(), tag), want)
 		return
 	}
 	// A template that came out empty must not turn a match into one that takes everything. Values of headers may be empty.
-	if n.Value == "" && tag != "" {
+	if n.Value == "" && tag.Get("yaml") != "" {
 		d.wrong(n, path, "is empty", "give it a value, or leave it out")
 		return
 	}
@@ -159,4 +162,25 @@ func describe(n *yaml.Node) string {
 		return "an alias"
 	}
 	return fmt.Sprintf("a value with the tag %s", clip(n.Tag))
+}
+
+// describeFor is describe for a value of a field that may hold secrets, of which it says the kind only.
+func describeFor(n *yaml.Node, t reflect.Type, tag reflect.StructTag) string {
+	if isSecret(tag) || holdsSecrets(t) {
+		return describeKind(n)
+	}
+	return describe(n)
+}
+
+// describeKind says what a node is, and nothing of what it says but true and false.
+func describeKind(n *yaml.Node) string {
+	switch typeOf(n) {
+	case "!!int", "!!float":
+		return "a number"
+	case "!!str", "!!timestamp":
+		return "a text"
+	case "!!bool", "!!map", "!!seq", "!!null":
+		return describe(n)
+	}
+	return "a value with a tag"
 }

@@ -26,6 +26,9 @@ func syntaxError(r *report, data []byte, err error) {
 		start := bytes.LastIndexByte(data[:offset], '\n') + 1
 		offset = start + len(data[start:]) - len(bytes.TrimLeft(data[start:], " "))
 	}
+	if strings.HasPrefix(message, "unknown anchor") {
+		message = "unknown anchor" // its name may be a password that begins with *
+	}
 	r.at(spotAt(data, offset), "", "is not YAML: "+message, syntaxHint(message))
 }
 

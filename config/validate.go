@@ -21,6 +21,7 @@ func (c *Config) Validate() error {
 func validate(c *Config, r *report) {
 	r.values(reflect.ValueOf(c).Elem(), "", "")
 	r.listeners(c)
+	r.adminSecurity(&c.AdminSecurity, "adminSecurity")
 	if c.TLS != nil {
 		r.listenerTLS(c.TLS, "tls")
 	}

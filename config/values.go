@@ -36,11 +36,11 @@ func (r *report) values(v reflect.Value, path string, tag reflect.StructTag) {
 	case reflect.Map:
 		r.length(v.Len(), path)
 		for _, key := range sortedKeys(v) {
-			r.printable(key, under(path, key))
-			r.values(v.MapIndex(reflect.ValueOf(key)), under(path, key), "")
+			r.printable(key, under(path, key), "")
+			r.values(v.MapIndex(reflect.ValueOf(key)), under(path, key), secretOf(tag))
 		}
 	case reflect.String:
-		r.printable(v.String(), path)
+		r.printable(v.String(), path, tag)
 		r.word(v.String(), path, tag)
 	case reflect.Int, reflect.Int64:
 		r.integer(v, path, tag)
@@ -65,15 +65,19 @@ func (r *report) length(n int, path string) {
 }
 
 // printable checks that nothing in a text could end a line of a message, a log or a file early.
-func (r *report) printable(s, path string) {
+func (r *report) printable(s, path string, tag reflect.StructTag) {
+	shown := quote(s)
+	if isSecret(tag) {
+		shown = "the value"
+	}
 	if !utf8.ValidString(s) {
-		r.value(path, quote(s)+" is not valid UTF-8", "want UTF-8")
+		r.value(path, shown+" is not valid UTF-8", "want UTF-8")
 		return
 	}
 	control := func(c rune) bool { return unicode.IsControl(c) && c != '\t' }
 	if i := strings.IndexFunc(s, control); i >= 0 {
 		c, _ := utf8.DecodeRuneInString(s[i:])
-		r.value(path, fmt.Sprintf("%s has the control character %U", quote(s), c), "remove it")
+		r.value(path, fmt.Sprintf("%s has the control character %U", shown, c), "remove it")
 	}
 }
 

@@ -19,7 +19,8 @@ type accessLog struct {
 	lines   *lineWriter
 	sampled atomic.Uint64 // a success is logged if a random number is below; 0 is never
 	enabled atomic.Bool
-	scratch sync.Pool // of *jsonLine
+	cutting atomic.Bool // the gateway ends whatever is underway
+	scratch sync.Pool   // of *jsonLine
 }
 
 func newAccessLog(lines *lineWriter) *accessLog {
@@ -48,6 +49,7 @@ func (l *accessLog) write(x *dispatch.Exchange, route, pool string) {
 	line.string("msg", "request")
 	line.request(x)
 	line.outcome(x, route, pool)
+	line.troubles(x, l.cutting.Load())
 	line.end()
 	l.lines.write(*line)
 	l.scratch.Put(line)
@@ -62,6 +64,9 @@ func failed(x *dispatch.Exchange) bool {
 
 func (l *jsonLine) request(x *dispatch.Exchange) {
 	l.bytes("request_id", x.RequestID)
+	if x.ClientTrace[0] != 0 {
+		l.bytes("trace_id", x.ClientTrace[:])
+	}
 	l.address("client", x.ClientIP)
 	l.bytes("method", x.Request.Method)
 	path, _, _ := bytes.Cut(x.Request.Path, question)
@@ -90,6 +95,9 @@ func (l *jsonLine) outcome(x *dispatch.Exchange, route, pool string) {
 	l.milliseconds("queue_ms", x.Queued)
 	if x.Streamed && x.FirstToken > 0 {
 		l.milliseconds("ttft_ms", x.FirstToken-x.Started)
+		if n := outputTokens(x); n > 1 && x.LastToken > x.FirstToken {
+			l.milliseconds("tpot_ms", (x.LastToken-x.FirstToken)/(n-1))
+		}
 	}
 	l.milliseconds("duration_ms", x.Finished-x.Started)
 	l.integer("request_bytes", x.RequestBytes)
@@ -103,6 +111,49 @@ func (l *jsonLine) outcome(x *dispatch.Exchange, route, pool string) {
 		code = x.Refusal.Code
 	}
 	l.string("code", code)
+}
+
+// troubles appends what few requests have: why the last retry was made, and who cut the request. closing says that the gateway cuts all.
+func (l *jsonLine) troubles(x *dispatch.Exchange, closing bool) {
+	if x.Retried != dispatch.Completed {
+		l.string("retry", x.Retried.String())
+	}
+	if side := abortSide(x, closing); side != "" {
+		l.string("abort", side)
+	}
+}
+
+// abortSide is who cut a request that had begun somewhere; empty if nobody did. Where the gateway told the client of it, the refusal says what happened.
+func abortSide(x *dispatch.Exchange, closing bool) string {
+	o := x.Outcome
+	if o == dispatch.Refused && x.Refusal != nil {
+		o = failureOf(x.Refusal)
+	}
+	switch o {
+	case dispatch.ClientGone:
+		if closing {
+			return "gateway"
+		}
+		return "client"
+	case dispatch.UpstreamReset, dispatch.UpstreamBroken, dispatch.StaleConnection:
+		if closing {
+			return "gateway"
+		}
+		return "endpoint"
+	case dispatch.UpstreamTimeout, dispatch.DeadlineExceeded:
+		return "gateway"
+	}
+	return ""
+}
+
+// failureOf is the failure that a refusal tells the client of; Refused if it tells of none.
+func failureOf(r *dispatch.Reply) dispatch.Outcome {
+	for _, o := range [...]dispatch.Outcome{dispatch.StaleConnection, dispatch.UpstreamReset, dispatch.UpstreamBroken, dispatch.UpstreamTimeout, dispatch.DeadlineExceeded} {
+		if r == dispatch.FailureReply(o) {
+			return o
+		}
+	}
+	return dispatch.Refused
 }
 
 func (l *jsonLine) time(name string, t time.Time) {

@@ -14,11 +14,13 @@ import (
 )
 
 func TestAccessLogLine(t *testing.T) {
+	seen := make(chan struct{}) // the client has the first event, so that the last one comes later
 	address := backend(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/event-stream")
 		io.WriteString(w, "data: {\"choices\":[]}\n\n")
 		w.(http.Flusher).Flush()
+		<-seen
 		io.WriteString(w, `data: {"usage":{"prompt_tokens":20,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":16}}}`+"\n\ndata: [DONE]\n\n")
 	})
 	r := start(t, pool(address)+"routes:\n- name: chat\n  match: {model: llama}\n  split: [{pool: main}]\n")
@@ -26,10 +28,15 @@ func TestAccessLogLine(t *testing.T) {
 		t.Helper()
 		request, _ := http.NewRequest(http.MethodPost, r.url("/v1/chat/completions?api_key=secret"), strings.NewReader(body))
 		request.Header.Set("X-Request-Id", "id-1")
+		request.Header.Set("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 		request.Close = true
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if response.StatusCode == 200 {
+			io.ReadFull(response.Body, make([]byte, 1))
+			close(seen)
 		}
 		io.Copy(io.Discard, response.Body)
 		response.Body.Close()
@@ -42,11 +49,11 @@ func TestAccessLogLine(t *testing.T) {
 
 	// What every line has, and what each of the two has in particular; nil is any number.
 	want := map[string]any{
-		"level": "INFO", "msg": "request", "request_id": "id-1", "client": "127.0.0.1", "method": "POST", "path": "/v1/chat/completions",
+		"level": "INFO", "msg": "request", "request_id": "id-1", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "client": "127.0.0.1", "method": "POST", "path": "/v1/chat/completions",
 		"protocol": "HTTP/1.1", "time": "", "duration_ms": nil, "queue_ms": 0.0, "response_bytes": nil, "request_bytes": nil,
 	}
 	each := []map[string]any{
-		{"status": 200.0, "route": "chat", "pool": "main", "endpoint": address, "model": "llama", "attempts": 1.0, "ttft_ms": nil,
+		{"status": 200.0, "route": "chat", "pool": "main", "endpoint": address, "model": "llama", "attempts": 1.0, "ttft_ms": nil, "tpot_ms": nil,
 			"prompt_tokens": 20.0, "completion_tokens": 5.0, "cached_tokens": 16.0, "outcome": "completed", "code": "", "request_bytes": float64(len(good))},
 		{"status": 404.0, "route": "none", "pool": "none", "endpoint": "", "model": `la"ma`, "attempts": 0.0,
 			"prompt_tokens": 0.0, "completion_tokens": 0.0, "cached_tokens": 0.0, "outcome": "refused", "code": "model_not_found"},

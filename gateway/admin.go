@@ -7,42 +7,54 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// The admin port serves a handful of scrapers and people. It has no write timeout, as a profile is written for as long as it was
-// asked to take.
+// The admin port serves a handful of scrapers and people. No page reads a request's body, of which the standard library skips 256 KiB at the most.
 const (
-	adminReadTimeout = 10 * time.Second
-	adminIdleTimeout = 2 * time.Minute
+	adminReadTimeout  = 10 * time.Second
+	adminWriteTimeout = time.Minute // profiles get as much beyond the time that they were asked to take
+	adminIdleTimeout  = 2 * time.Minute
+	adminHeaderBytes  = 16 << 10 // the standard library takes 4 KiB more
 )
 
 func (g *Gateway) newAdminServer() *http.Server {
 	return &http.Server{
-		Handler:           onlyReads(g.adminPaths()),
+		Handler:           g.sheltered(onlyReads(g.adminPaths())),
 		ReadHeaderTimeout: adminReadTimeout,
 		ReadTimeout:       adminReadTimeout,
+		WriteTimeout:      adminWriteTimeout,
 		IdleTimeout:       adminIdleTimeout,
-		ErrorLog:          log.New(logLines{g.logger}, "", 0),
+		MaxHeaderBytes:    adminHeaderBytes,
+		ConnState:         newAdminConns(maxAdminConns).changed,
+		ErrorLog:          log.New(&logLines{logger: g.logger}, "", 0),
 	}
 }
 
-// adminPaths are the paths of the admin port.
+// adminPaths are the paths of the admin port: those of the kubelet's probes for everybody, the others for those who may.
 func (g *Gateway) adminPaths() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", serveLive)
 	mux.HandleFunc("/readyz", g.serveReady)
+	mux.Handle("/", g.guarded(g.adminPages()))
+	return mux
+}
+
+// adminPages are the paths of the admin port that credentials may be asked for.
+func (g *Gateway) adminPages() *http.ServeMux {
+	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{Registry: g.metrics.registry, EnableOpenMetrics: true}))
 	mux.HandleFunc("/{$}", g.serveStatusPage)
 	mux.HandleFunc("/debug/endpoints", g.serveEndpoints)
 	mux.HandleFunc("/debug/config", g.serveConfig)
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("/debug/pprof/", g.whereProfiled(pprof.Index))
+	mux.HandleFunc("/debug/pprof/cmdline", g.whereProfiled(pprof.Cmdline))
+	mux.HandleFunc("/debug/pprof/profile", g.whereProfiled(pprof.Profile))
+	mux.HandleFunc("/debug/pprof/symbol", g.whereProfiled(pprof.Symbol))
+	mux.HandleFunc("/debug/pprof/trace", g.whereProfiled(pprof.Trace))
 	return mux
 }
 
@@ -103,16 +115,24 @@ func (g *Gateway) serveConfig(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (g *Gateway) serveAdmin(l net.Listener) {
+	if g.adminAccess.Load().tls != nil {
+		l = securedListener{l, &g.adminAccess}
+	}
 	if err := g.admin.Serve(l); err != http.ErrServerClosed {
 		g.logger.Error("the admin port has failed", "error", err)
 	}
 }
 
-// logLines takes the lines that the standard library logs.
-type logLines struct{ logger *slog.Logger }
+// logLines takes the lines that the standard library logs, most of which tell of handshakes that failed.
+type logLines struct {
+	logger *slog.Logger
+	limit  logLimit
+}
 
-// Write logs a line.
-func (l logLines) Write(line []byte) (int, error) {
-	l.logger.Warn("admin port: " + string(line))
+// Write logs a line, unless there are too many.
+func (l *logLines) Write(line []byte) (int, error) {
+	if ok, more := l.limit.allow(time.Now()); ok {
+		l.logger.Warn("admin port: "+strings.TrimSpace(string(line)), "more", more)
+	}
 	return len(line), nil
 }

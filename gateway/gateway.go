@@ -90,6 +90,10 @@ type Gateway struct {
 	adminAt net.Listener
 	admin   *http.Server
 
+	adminAccess      atomic.Pointer[adminAccess] // who may read the admin port
+	adminCredentials *adminCredentials           // what adminAccess was made of; Run's goroutine alone uses it
+	denials          logLimit
+
 	metrics  *metrics
 	observer *observer
 	log      *accessLog
@@ -267,6 +271,7 @@ func (g *Gateway) Close() {
 	g.probes.close()
 	g.polls.close()
 	g.models.close()
+	g.log.cutting.Store(true)
 	if g.mirrors != nil {
 		g.mirrors.Close()
 	}

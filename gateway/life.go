@@ -89,6 +89,7 @@ func (g *Gateway) control(ctx context.Context) (why string) {
 			g.reloadIfChanged()
 		case <-certificates.C:
 			g.refreshCertificates()
+			g.refreshAdminCredentials()
 		}
 	}
 }

@@ -33,6 +33,7 @@ type metrics struct {
 	certReloads   *prometheus.CounterVec
 
 	discovery         *discoveryMetrics
+	adminDenied       *prometheus.CounterVec
 	autoscaleRequests *prometheus.CounterVec
 	autoscale         *autoscaleCollector
 }
@@ -58,6 +59,7 @@ func newMetrics(pools func() []*dispatch.Pool, connections func() int, dropped f
 		handshakes:    counters("tls_handshakes_total", "TLS handshakes with clients, by result: success or failure.", "result"),
 		certReloads:   counters("certificate_reloads_total", "Attempts to load a changed certificate or client authority, by result: success or failure.", "result"),
 
+		adminDenied:       newAdminDenied(),
 		autoscaleRequests: counters("autoscale_requests_total", "Questions of autoscalers and of other replicas of the gateway, by the API (external, custom, discovery, load, other or keda) and the answer's status.", "api", "code"),
 		autoscale:         new(autoscaleCollector),
 	}
@@ -76,7 +78,7 @@ func newMetrics(pools func() []*dispatch.Pool, connections func() int, dropped f
 		gaugeFunc("connections_open", "Client connections that are open.", func() float64 { return float64(connections()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: "access_log_dropped_total",
 			Help: "Access-log lines that were dropped because their reader was too slow."}, func() float64 { return float64(dropped()) }),
-		poolCollector{pools}, m.autoscaleRequests, m.autoscale,
+		poolCollector{pools}, m.adminDenied, m.autoscaleRequests, m.autoscale,
 	)
 	m.discovery = newDiscoveryMetrics(m.registry)
 	return m

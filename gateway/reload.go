@@ -35,6 +35,10 @@ func (g *Gateway) apply(c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	credentials, err := loadAdminCredentials(c.AdminSecurity)
+	if err != nil {
+		return fmt.Errorf("cannot secure the admin port: %w", err)
+	}
 	if err := g.sources.handOver(found, func() error { return g.dispatcher.Apply(c) }); err != nil {
 		return err
 	}
@@ -55,6 +59,7 @@ func (g *Gateway) apply(c *config.Config) error {
 	g.slots.setMost(c.Limits.Connections)
 	g.log.set(c.AccessLog)
 	g.useCertificates(certificates)
+	g.useAdminCredentials(credentials)
 	g.config.Store(c)
 	g.probes.update()
 	g.polls.update()
@@ -95,6 +100,7 @@ func (g *Gateway) reloadIfChanged() {
 // reload applies the configuration file and reads certificates again, changed or not. Without a file there are only certificates.
 func (g *Gateway) reload() {
 	g.refreshCertificates()
+	g.refreshAdminCredentials()
 	if g.options.ConfigPath == "" {
 		return
 	}
@@ -233,6 +239,7 @@ func (g *Gateway) keepWhatNeedsRestart(c *config.Config) {
 		warn("admin", old.Admin, c.Admin)
 		c.Admin = old.Admin
 	}
+	keepAdminTLS(c, old, warn)
 	if (c.TLS == nil) != (old.TLS == nil) {
 		warn("tls", onOff(old.TLS != nil), onOff(c.TLS != nil))
 		c.TLS = old.TLS

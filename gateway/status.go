@@ -52,7 +52,7 @@ var statusPage = template.Must(template.New("status").Parse(statusHTML))
 // serveStatusPage answers / with a page for people.
 func (g *Gateway) serveStatusPage(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	w.Header().Add("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	if err := statusPage.Execute(w, g.status()); err != nil {
 		g.logger.Debug("cannot send the status page", "error", err)
 	}

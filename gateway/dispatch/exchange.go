@@ -18,6 +18,8 @@ type Exchange struct {
 	ClientIP netip.Addr
 	// RequestID is the x-request-id that was accepted or made. It stays valid until Finish.
 	RequestID []byte
+	// ClientTrace is the trace that the client's traceparent names, in hexadecimal; its first byte is 0 where it names none.
+	ClientTrace [32]byte
 	// Protocol is "HTTP/1.1", "HTTP/1.0" or "HTTP/2".
 	Protocol string
 	// Started is when the request's first byte was read, on Now's scale.
@@ -35,6 +37,7 @@ type Exchange struct {
 	// Set by Admit and Retry.
 	Endpoint *Endpoint // the captured endpoint; nil when none is held, but see Finish
 	Attempts int       // attempts so far, the first included
+	Retried  Outcome   // what was wrong with the last attempt that another one was to make up for; Completed if there was none
 
 	// Set by Finish's caller before Finish; zero where unknown.
 	Status        int          // status sent to the client; 0 if none was; 499 is set by Finish for clients that left
@@ -78,6 +81,7 @@ func (x *Exchange) begin(d *Dispatcher, mirror bool) {
 	x.Status, x.Streamed, x.Busy, x.RequestBytes, x.ResponseBytes, x.Events = 0, false, false, 0, 0, 0
 	x.Usage, x.FirstToken, x.LastToken, x.GRPCStatus = openai.Usage{}, 0, 0, -1
 	x.Queued, x.Finished, x.Outcome, x.Refusal = 0, 0, Completed, nil
+	x.ClientTrace, x.Retried = [32]byte{}, Completed
 	x.admission.begin(d, mirror)
 }
 

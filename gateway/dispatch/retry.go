@@ -19,6 +19,7 @@ func (x *Exchange) Retry(o Outcome, mayRetry bool) *Reply {
 	if !mayRetry || !x.allowsRetry(now) {
 		return x.told(FailureReply(o))
 	}
+	x.Retried = o
 	if observer := a.dispatcher.options.Observer; observer != nil {
 		observer.Retried(p, o)
 	}

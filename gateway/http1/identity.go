@@ -17,6 +17,9 @@ func (c *clientConn) identify() {
 		}
 		return nil, false
 	})
+	if parent, ok := h.Get(field.Traceparent); ok {
+		identity.SetTrace(&c.x.ClientTrace, parent)
+	}
 	if id, ok := h.Get(field.XRequestID); !ok || !identity.AcceptableID(id) {
 		identity.NewID(&c.id)
 	}

@@ -27,6 +27,7 @@ func (s *stream) identifyClient() {
 			return nil, false
 		})
 	}
+	identity.SetTrace(&x.ClientTrace, bytesOf(h.traceparent))
 	if id := bytesOf(h.requestID); identity.AcceptableID(id) {
 		x.RequestID = id
 		return

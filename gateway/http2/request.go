@@ -22,6 +22,7 @@ type requestHead struct {
 	path        string
 	contentType string
 	requestID   string
+	traceparent string
 	timeout     string // grpc-timeout
 	length      int64  // content-length; -1 where there is none
 	trailers    bool   // te: trailers
@@ -117,6 +118,8 @@ func (h *requestHead) take(f *hpack.HeaderField) fault {
 		h.encoded = true
 	case "x-request-id":
 		h.requestID = f.Value
+	case "traceparent":
+		h.traceparent = f.Value
 	case "grpc-timeout":
 		h.timeout = f.Value
 	case "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host":

@@ -30,6 +30,22 @@ type scrape struct {
 	Port     string `json:"port"` // the name of a port
 	Path     string `json:"path"`
 	Interval string `json:"interval"`
+	Scheme   string `json:"scheme"`
+
+	Authorization *struct {
+		Credentials secretKey `json:"credentials"`
+	} `json:"authorization"`
+	TLSConfig *struct {
+		CA struct {
+			Secret secretKey `json:"secret"`
+		} `json:"ca"`
+		ServerName string `json:"serverName"`
+	} `json:"tlsConfig"`
+}
+
+type secretKey struct {
+	Name string `json:"name"`
+	Key  string `json:"key"`
 }
 
 type scaledObject struct {

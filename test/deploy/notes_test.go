@@ -8,7 +8,7 @@ import (
 
 // TestNotes compares what is told after installing with golden files, which are to be read.
 func TestNotes(t *testing.T) {
-	for _, name := range []string{"default", "endpoints", "everything", "autoscale", "keda"} {
+	for _, name := range []string{"default", "endpoints", "everything", "autoscale", "keda", "admin-security"} {
 		files, err := render(t, values(t, read(t, "testdata/values/"+name+".yaml")), nil)
 		if err != nil {
 			t.Fatal(err)

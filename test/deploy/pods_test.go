@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/penstock/penstock/config"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -147,6 +148,33 @@ func TestServiceMonitor(t *testing.T) {
 	if want := []string{"penstock-admin:" + monitor.Spec.Endpoints[0].Port}; !slices.Equal(selected, want) {
 		t.Errorf("it selects %v, want %v", selected, want)
 	}
+}
+
+// TestAdminScheme checks that who asks the admin port speaks what it does: probes, which need no credentials, and monitors, which send them.
+func TestAdminScheme(t *testing.T) {
+	forEachValues(t, func(t *testing.T, objects []object) {
+		text, _ := configOf(t, objects)
+		c, err := config.Parse("penstock.yaml", withCertificates(t, text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		scheme, scrapes := corev1.URIScheme(""), "" // of probes and monitors, whose default is HTTP
+		if c.AdminSecurity.TLS() {
+			scheme, scrapes = corev1.URISchemeHTTPS, "https"
+		}
+		container := gatewayPod(t, objects).Spec.Containers[0]
+		for name, p := range map[string]*corev1.Probe{"startup": container.StartupProbe, "readiness": container.ReadinessProbe, "liveness": container.LivenessProbe} {
+			if p.HTTPGet.Scheme != scheme {
+				t.Errorf("the %s probe asks by %q, want %q", name, p.HTTPGet.Scheme, scheme)
+			}
+		}
+		for _, m := range all[*podMonitor](objects) {
+			s := m.Spec.PodMetricsEndpoints[0]
+			if s.Scheme != scrapes || (c.AdminSecurity.TokenFile != "") != (s.Authorization != nil && s.Authorization.Credentials.Key == "token") {
+				t.Errorf("the monitor asks by %q with %v", s.Scheme, s.Authorization)
+			}
+		}
+	})
 }
 
 // TestPorts checks that ports that are called by a name are ports of the pod, and that the traffic Service has no other port than traffic's.

@@ -82,7 +82,7 @@ func TestConfig(t *testing.T) {
 	})
 }
 
-// withCertificates returns the configuration with files that are there in place of those that cert-manager makes, as they are read, too.
+// withCertificates returns the configuration with files that are there in place of those that are mounted, as they are read, too.
 func withCertificates(t *testing.T, text []byte) []byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -91,6 +91,10 @@ func withCertificates(t *testing.T, text []byte) []byte {
 			t.Fatal(err)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("a-token-for-the-admin-port"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.ReplaceAll(text, []byte("/etc/penstock-admin"), []byte(dir))
 	return bytes.ReplaceAll(text, []byte("/etc/penstock-autoscale"), []byte(dir))
 }
 
@@ -181,6 +185,10 @@ func TestRefusals(t *testing.T) {
 		{"KEDA and external metrics", "{config: {" + pool + "}, autoscale: {enabled: true, keda: {enabled: true}}}",
 			"autoscale.keda.enabled and autoscale.externalMetrics exclude each other"},
 		{"two monitors", "{config: {" + pool + "}, podMonitor: {enabled: true}, serviceMonitor: {enabled: true}}", "would scrape every pod twice"},
+		{"a PodMonitor without credentials", "{config: {adminSecurity: {tokenFile: /t}, " + pool + "}, podMonitor: {enabled: true}}",
+			"podMonitor has none: set podMonitor.authorization or podMonitor.tlsConfig"},
+		{"a ServiceMonitor without credentials", "{config: {adminSecurity: {clientCA: /t}, " + pool + "}, serviceMonitor: {enabled: true}}",
+			"serviceMonitor has none: set serviceMonitor.authorization or serviceMonitor.tlsConfig"},
 		{"HPA without metrics", autoscaler("enabled: false", "kind: hpa, namespace: models, pool: llama, minReplicas: 1"),
 			"the HPA of b reads external metrics, which nobody here serves"},
 		{"ScaledObject without scaler", autoscaler("enabled: true", "kind: keda, namespace: models, pool: llama, minReplicas: 1"),

@@ -38,6 +38,14 @@
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
 {{- fail "serviceMonitor.enabled and podMonitor.enabled would scrape every pod twice; enable one" -}}
 {{- end -}}
+{{- range $name := list "serviceMonitor" "podMonitor" -}}
+{{- $monitor := get $.Values $name -}}
+{{- with $.Values.config.adminSecurity -}}
+{{- if and $monitor.enabled (or .tokenFile .clientCA) (not (or $monitor.authorization $monitor.tlsConfig)) -}}
+{{- fail (printf "config.adminSecurity asks who reads metrics for a token or a certificate, and %s has none: set %s.authorization or %s.tlsConfig" $name $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{/* The section autoscale of the configuration. With cert-manager the files of its Secret stand for a Secret that the gateway keeps itself. */}}

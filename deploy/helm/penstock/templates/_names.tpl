@@ -56,3 +56,8 @@ app.kubernetes.io/component: gateway
 {{- end -}}
 {{- end -}}
 {{- end }}
+
+{{/* How the admin port is asked. */}}
+{{- define "penstock.adminScheme" -}}
+{{- if (.Values.config.adminSecurity).certFile }}https{{ else }}http{{ end -}}
+{{- end }}

@@ -97,17 +97,18 @@ ports:
   {{- end }}
   {{- end }}
 # Until it lives, a minute at the most; only then the others count.
+{{- $scheme := ternary ", scheme: HTTPS" "" (eq (include "penstock.adminScheme" .) "https") }}
 startupProbe:
-  httpGet: {path: /healthz, port: admin}
+  httpGet: {path: /healthz, port: admin{{ $scheme }}}
   periodSeconds: 1
   failureThreshold: 60
 readinessProbe:
-  httpGet: {path: /readyz, port: admin}
+  httpGet: {path: /readyz, port: admin{{ $scheme }}}
   periodSeconds: 5
   timeoutSeconds: 2
   failureThreshold: 2
 livenessProbe:
-  httpGet: {path: /healthz, port: admin}
+  httpGet: {path: /healthz, port: admin{{ $scheme }}}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
