@@ -243,3 +243,24 @@ func counterValue(t testing.TB, o *observed, name string, labels map[string]stri
 	}
 	return -1
 }
+
+// A pool that becomes another Service's leaves the old one's series to those that still have it.
+func TestPoolChangesItsService(t *testing.T) {
+	o := newObserved(t, false)
+	o.apply(t, twoPools)
+	o.finish(o.requestOf(t, "b"), 200)
+	labels := map[string]string{"namespace": "models", "service": "b", "code_class": "2xx"}
+	o.apply(t, strings.Replace(twoPools, "name: a}", "name: b}", 1))
+	if got := counterValue(t, o, "service_requests_total", labels); got != 1 {
+		t.Errorf("the Service of two pools has %v requests, want 1", got)
+	}
+	o.apply(t, strings.Replace(twoPools, "name: b}", "name: c}", 1))
+	if got := counterValue(t, o, "service_requests_total", labels); got != -1 {
+		t.Errorf("a Service that no pool has still has %v requests", got)
+	}
+	o.finish(o.requestOf(t, "b"), 200)
+	labels["service"] = "c"
+	if got := counterValue(t, o, "service_requests_total", labels); got != 1 {
+		t.Errorf("the new Service has %v requests, want 1", got)
+	}
+}
