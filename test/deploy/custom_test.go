@@ -30,6 +30,14 @@ type scrape struct {
 	Port     string `json:"port"` // the name of a port
 	Path     string `json:"path"`
 	Interval string `json:"interval"`
+	// HonorLabels keeps the gateway's labels namespace, service and endpoint, in place of those of the scrape.
+	HonorLabels bool `json:"honorLabels"`
+}
+
+type prometheusRule struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              ruleFile `json:"spec"`
 }
 
 type scaledObject struct {
