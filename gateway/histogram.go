@@ -15,7 +15,7 @@ import (
 // A histogram counts durations in cells that are cut both at the classic buckets' bounds and at those of Prometheus's native histograms, so that
 // one atomic addition serves both forms and a scrape can never see them differ: Prometheus refuses a native histogram whose buckets do not add up.
 // That is also why client_golang's own histogram is not used: with native buckets it costs several times as much for each observation, allocates
-// whenever it meets a new bucket, and has to fold or reset what grows beyond its bound. The cells are here all there ever are.
+// whenever it meets a new bucket, and has to fold or reset what grows beyond its bound. The cells are here all there ever are: 2.2 KB for a series.
 
 // Native buckets grow by 2^(1/8), 9 %, which is schema 3 of Prometheus: a quantile is within 5 % of what it should be. They reach from
 // 2^-20 s, about 1 µs, to 2^12 s, more than an hour. What is below counts as zero, and what is above as the longest.

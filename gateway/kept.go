@@ -59,27 +59,29 @@ func addAll[K comparable](to, from map[K]bool) {
 	}
 }
 
-// narrow ends the series of what c, which is in force, does not have.
+// narrow ends the series of what c, which is in force, does not have. Nobody else may widen or narrow meanwhile. The lock is not held while series
+// are looked for, of which there may be many: what is no longer kept does not begin again.
 func (m *metrics) narrow(c *config.Config) {
 	next, k := newKept(c), &m.kept
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	for pair := range k.routes {
+	routes, pools, services := k.routes, k.pools, k.services
+	k.routes, k.pools, k.services = next.routes, next.pools, next.services
+	k.mu.Unlock()
+	for pair := range routes {
 		if !next.routes[pair] {
 			m.forgetRoute(pair)
 		}
 	}
-	for name := range k.pools {
+	for name := range pools {
 		if !next.pools[name] {
 			m.forgetPool(name)
 		}
 	}
-	for s := range k.services {
+	for s := range services {
 		if !next.services[s] {
 			m.forgetService(s)
 		}
 	}
-	k.routes, k.pools, k.services = next.routes, next.pools, next.services
 }
 
 // ifRoute calls begin, which begins series of a route and pool, if the configuration has them.
