@@ -7,7 +7,7 @@ FUZZTIME ?= 10000x
 IMAGE_BUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w'
 CLUSTER = test/cluster/cluster
 
-.PHONY: help build image-files image image-reproducible cluster-up cluster-down cluster-image cluster-smoke test test-race lint fuzz conformance deploy-test e2e e2e-run e2e-build generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
+.PHONY: help build image-files image image-reproducible cluster-up cluster-down cluster-image cluster-smoke test test-race lint fuzz conformance deploy-test rules-test e2e e2e-run e2e-build generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,13 @@ conformance: build ## run gRPC's interop client, h2spec and the comparison with 
 # A module of its own, as Helm and kustomize bring along much.
 deploy-test: ## check the Helm chart, the manifests made of it and the examples
 	cd test/deploy && $(GO) vet ./... && $(GO) test -count=1 ./...
+
+# promtool is in the Debian package prometheus.
+rules-test: ## check the Prometheus rules and run their tests; installs promtool where it is missing
+	@command -v promtool >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null && \
+		{ service prometheus stop >/dev/null 2>&1 || true; }; }
+	promtool check rules deploy/prometheus/rules.yaml
+	promtool test rules deploy/prometheus/rules_test.yaml
 
 # Two cores that have nothing else to do.
 twin: ## compare the simulator with real gateways before mock replicas

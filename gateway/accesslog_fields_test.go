@@ -106,7 +106,7 @@ func TestAccessLogAllocatesNothing(t *testing.T) {
 
 // TestAccessLogFieldsAreDocumented holds the table for operators against the lines that are written.
 func TestAccessLogFieldsAreDocumented(t *testing.T) {
-	doc := operationsDoc(t)
+	doc := doc(t, "operations.md")
 	_, doc, _ = strings.Cut(doc, "## The access log")
 	doc, _, _ = strings.Cut(doc, "\n## ")
 	line := logged(t, false, func(x *dispatch.Exchange) {

@@ -15,7 +15,7 @@ var lagBuckets = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 type discoveryMetrics struct {
 	up, updated       *prometheus.GaugeVec
 	updates, troubles *prometheus.CounterVec
-	lag               *prometheus.HistogramVec
+	lag               *histogramVec
 }
 
 func newDiscoveryMetrics(r prometheus.Registerer) *discoveryMetrics {
@@ -43,7 +43,7 @@ func (m *discoveryMetrics) forget(pool string) {
 	m.updated.DeleteLabelValues(pool)
 	m.updates.DeleteLabelValues(pool)
 	m.troubles.DeleteLabelValues(pool)
-	m.lag.DeleteLabelValues(pool)
+	m.lag.remove(pool)
 }
 
 // applied counts a set that was put in force at now, by the wall clock.
@@ -51,7 +51,7 @@ func (m *discoveryMetrics) applied(set discovery.Set, now time.Time) {
 	m.updates.WithLabelValues(set.Pool).Inc()
 	m.updated.WithLabelValues(set.Pool).Set(float64(now.UnixMilli()) / 1e3)
 	if !set.Changed.IsZero() {
-		m.lag.WithLabelValues(set.Pool).Observe(max(0, now.Sub(set.Changed).Seconds())) // two machines' clocks, which may differ
+		m.lag.with(set.Pool).observe(int64(now.Sub(set.Changed))) // two machines' clocks, which may differ
 	}
 }
 

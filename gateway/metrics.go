@@ -16,6 +16,8 @@ var (
 	durationBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600}
 	ttftBuckets     = []float64{.005, .01, .025, .05, .1, .15, .2, .3, .4, .5, .75, 1, 1.5, 2, 3, 5, 10, 20, 60}
 	tpotBuckets     = []float64{.0025, .005, .0075, .01, .015, .02, .025, .03, .04, .05, .075, .1, .15, .2, .3, .5, 1, 2}
+	gapBuckets      = []float64{.01, .025, .05, .075, .1, .15, .2, .3, .5, .75, 1, 2, 5, 10, 30, 60}
+	waitBuckets     = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120}
 	pickBuckets     = []float64{1e-6, 1e-5, 1e-4, .001, .005, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 )
 
@@ -23,13 +25,15 @@ var (
 type metrics struct {
 	registry *prometheus.Registry
 
-	requests, refusals, tokens, retries, aborts, mirrorDropped *prometheus.CounterVec
-	duration, firstToken, perToken, pick                       *prometheus.HistogramVec
+	requests, refusals, tokens, outcomes, retries, aborts, mirrorDropped, serviceRequests *prometheus.CounterVec
+	duration, firstToken, perToken, longestGap, pick, queueWait, serviceDuration          *histogramVec
+	kept                                                                                  kept
 
 	reloads       *prometheus.CounterVec
 	handshakes    *prometheus.CounterVec
 	generation    prometheus.Gauge
-	reloadSuccess prometheus.Gauge
+	reloadSuccess prometheus.Gauge // when
+	lastReload    prometheus.Gauge // whether
 	certReloads   *prometheus.CounterVec
 
 	discovery         *discoveryMetrics
@@ -49,31 +53,41 @@ func newMetrics(pools func() []*dispatch.Pool, connections func() int, dropped f
 		retries:       counters("retries_total", "Attempts that were made again on another endpoint, by what went wrong.", "pool", "reason"),
 		aborts:        counters("client_aborts_total", "Requests whose client left before the response ended.", "pool"),
 		mirrorDropped: counters("mirror_dropped_total", "Requests that were to be mirrored to the pool and were not, by reason.", "pool", "reason"),
+		outcomes:      counters("request_outcomes_total", "Requests of the pool by how they ended: completed (whatever the status), refused by the gateway, client_gone, or what the endpoint or the deadline did.", "pool", "outcome"),
 		duration:      histograms("request_duration_seconds", "Time from a request's first byte to the end of its response.", durationBuckets, "route", "pool"),
 		firstToken:    histograms("time_to_first_token_seconds", "Time from a request's first byte to the first body byte of a streamed response.", ttftBuckets, "route", "pool"),
 		perToken:      histograms("time_per_output_token_seconds", "Mean time per output token after the first, of a streamed response.", tpotBuckets, "route", "pool"),
-		pick:          histograms("pick_duration_seconds", "Time a request waited in the pool's queue before it was sent to an endpoint; next to 0 when an endpoint was free.", pickBuckets, "pool"),
+		longestGap:    histograms("inter_token_gap_max_seconds", "Longest pause between two pieces of the body of a streamed response, as its client saw it.", gapBuckets, "route", "pool"),
+		pick:          histograms("pick_duration_seconds", "Time from admission to the pick of an endpoint, waiting included, of requests that got one; 0 when an endpoint was free.", pickBuckets, "pool"),
+		queueWait:     histograms("queue_wait_seconds", "Time in the pool's queue of requests that had to wait, whether they got an endpoint or not.", waitBuckets, "pool"),
+
+		serviceRequests: counters("service_requests_total", "Requests of pools that are a Service of Kubernetes, by the class of the status that the client got.", "namespace", "service", "code_class"),
+		serviceDuration: histograms("service_request_duration_seconds", "Time from a request's first byte to the end of its response, of pools that are a Service of Kubernetes.", durationBuckets, "namespace", "service"),
+
 		reloads:       counters("config_reloads_total", "Attempts to load a changed configuration, by result: success or failure.", "result"),
 		generation:    gauge("config_generation", "Number of configurations that were applied since the start."),
 		reloadSuccess: gauge("config_last_success_timestamp_seconds", "When a configuration was last applied, in Unix time."),
+		lastReload:    gauge("config_last_reload_successful", "1 while the configuration file as it was last read is in force, 0 if it has errors and the one before stays in force."),
 		handshakes:    counters("tls_handshakes_total", "TLS handshakes with clients, by result: success or failure.", "result"),
 		certReloads:   counters("certificate_reloads_total", "Attempts to load a changed certificate or client authority, by result: success or failure.", "result"),
 
 		adminDenied:       newAdminDenied(),
 		autoscaleRequests: counters("autoscale_requests_total", "Questions of autoscalers and of other replicas of the gateway, by the API (external, custom, discovery, load, other or keda) and the answer's status.", "api", "code"),
 		autoscale:         new(autoscaleCollector),
+		kept:              *newKept(nil),
 	}
 	for _, result := range []string{resultSuccess, resultFailure} {
 		m.reloads.WithLabelValues(result)
 		m.handshakes.WithLabelValues(result)
 		m.certReloads.WithLabelValues(result)
 	}
+	m.lastReload.Set(1)
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.refusals, m.tokens, m.retries, m.aborts, m.mirrorDropped,
-		m.duration, m.firstToken, m.perToken, m.pick,
-		m.reloads, m.generation, m.reloadSuccess, m.handshakes, m.certReloads,
+		m.requests, m.refusals, m.tokens, m.outcomes, m.retries, m.aborts, m.mirrorDropped, m.serviceRequests,
+		m.duration, m.firstToken, m.perToken, m.longestGap, m.pick, m.queueWait, m.serviceDuration,
+		m.reloads, m.generation, m.reloadSuccess, m.lastReload, m.handshakes, m.certReloads,
 		buildInfo(),
 		gaugeFunc("connections_open", "Client connections that are open.", func() float64 { return float64(connections()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: "access_log_dropped_total",
@@ -92,10 +106,6 @@ const (
 
 func counters(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
-}
-
-func histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
 }
 
 func gauges(name, help string, labels ...string) *prometheus.GaugeVec {

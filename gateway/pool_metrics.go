@@ -15,6 +15,8 @@ type poolCollector struct{ pools func() []*dispatch.Pool }
 
 var (
 	queueDepthDesc        = poolDesc("queue_depth", "Requests that wait in the gateway for an endpoint of the pool.")
+	queueLimitDesc        = poolDesc("queue_limit", "Most requests that may wait for an endpoint of the pool; beyond it they are refused.")
+	inFlightLimitDesc     = poolDesc("inflight_limit", "Most requests that the pool's ready endpoints take at once from this gateway; absent where maxInFlight does not limit them.")
 	inFlightDesc          = poolDesc("inflight_requests", "Requests that were sent to an endpoint of the pool and whose response is not finished, mirror copies included.")
 	outstandingDesc       = poolDesc("outstanding_requests", "Queued and in-flight requests of the pool together: what an autoscaler should scale on.")
 	outstandingTokensDesc = poolDesc("outstanding_tokens", "Prompt tokens of the pool that are still to be computed, those that are most likely cached left out; 0 where balance does not look at prompts.")
@@ -41,7 +43,7 @@ func poolDesc(name, help string, more ...string) *prometheus.Desc {
 // Describe sends the descriptions of the collector's metrics.
 func (poolCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		queueDepthDesc, inFlightDesc, outstandingDesc, outstandingTokensDesc, endpointsDesc, retriesDeniedDesc,
+		queueDepthDesc, queueLimitDesc, inFlightDesc, inFlightLimitDesc, outstandingDesc, outstandingTokensDesc, endpointsDesc, retriesDeniedDesc,
 		endpointInFlightDesc, endpointRequestsDesc, endpointMirroredDesc, endpointFailuresDesc, endpointBackPressureDesc, endpointEjectionsDesc,
 		endpointWaitingDesc, endpointRunningDesc, endpointKVCacheDesc, endpointSignalAgeDesc,
 	} {
@@ -63,6 +65,7 @@ func collectPool(p *dispatch.Pool, ch chan<- prometheus.Metric) {
 	ch <- constant(inFlightDesc, prometheus.GaugeValue, inFlight, p.Name)
 	ch <- constant(outstandingDesc, prometheus.GaugeValue, queued+inFlight, p.Name)
 	ch <- constant(outstandingTokensDesc, prometheus.GaugeValue, float64(p.OutstandingTokens()), p.Name)
+	collectLimits(p, ch)
 	_, denied := p.Retries()
 	ch <- constant(retriesDeniedDesc, prometheus.CounterValue, denied, p.Name)
 	states := map[dispatch.State]int{dispatch.Ready: 0, dispatch.Unhealthy: 0, dispatch.Ejected: 0, dispatch.NotReady: 0, dispatch.Draining: 0}
@@ -75,6 +78,14 @@ func collectPool(p *dispatch.Pool, ch chan<- prometheus.Metric) {
 	}
 	for state, n := range states {
 		ch <- constant(endpointsDesc, prometheus.GaugeValue, n, p.Name, state.String())
+	}
+}
+
+func collectLimits(p *dispatch.Pool, ch chan<- prometheus.Metric) {
+	c := p.Config()
+	ch <- constant(queueLimitDesc, prometheus.GaugeValue, c.Queue.Size, p.Name)
+	if c.MaxInFlight > 0 {
+		ch <- constant(inFlightLimitDesc, prometheus.GaugeValue, c.MaxInFlight*p.Ready(), p.Name)
 	}
 }
 

@@ -39,9 +39,12 @@ func (g *Gateway) apply(c *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("cannot secure the admin port: %w", err)
 	}
+	g.metrics.widen(c)
 	if err := g.sources.handOver(found, func() error { return g.dispatcher.Apply(c) }); err != nil {
+		g.metrics.narrow(g.config.Load())
 		return err
 	}
+	g.metrics.narrow(c)
 	g.http1.SetOptions(&http1.Options{
 		Limits:         c.Limits,
 		Timeouts:       c.Timeouts,
@@ -94,7 +97,7 @@ func (g *Gateway) reloadIfChanged() {
 	if err == nil {
 		err = g.take(content, false)
 	}
-	g.tellReload(err)
+	g.tellFile(err)
 }
 
 // reload applies the configuration file and reads certificates again, changed or not. Without a file there are only certificates.
@@ -109,7 +112,7 @@ func (g *Gateway) reload() {
 	if err == nil {
 		err = g.take(content, true)
 	}
-	g.tellReload(err)
+	g.tellFile(err)
 }
 
 // readContent reads a file. The sum of a file that cannot be read is that of its error, so that the same fault is told once.
@@ -264,6 +267,12 @@ func onOff(on bool) string {
 	return "off"
 }
 
+// tellFile tells what came of reading the configuration file. Settings of Services do not count for what it notes, as they are read by themselves.
+func (g *Gateway) tellFile(err error) {
+	g.metrics.lastReload.Set(oneIf(err == nil || err == errUnchanged))
+	g.tellReload(err)
+}
+
 // tellReload counts and logs what came of a reload. Every error gets a line of its own.
 func (g *Gateway) tellReload(err error) {
 	if err == errUnchanged {
@@ -293,6 +302,13 @@ func split(err error) []error {
 		return joined.Unwrap()
 	}
 	return []error{err}
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 func result(err error) string {

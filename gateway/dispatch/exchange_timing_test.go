@@ -68,3 +68,11 @@ func BenchmarkTrip(b *testing.B) {
 		})
 	})
 }
+
+// What every piece of every stream pays for its times to be noted.
+func BenchmarkSentBody(b *testing.B) {
+	var x Exchange
+	for now := int64(1); b.Loop(); now += 1000 {
+		x.SentBody(now)
+	}
+}

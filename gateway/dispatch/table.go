@@ -32,6 +32,23 @@ const defaultRoute = "default"
 
 // newRoutes compiles the configuration's routes. Without any, its only pool takes everything.
 func newRoutes(c *config.Config) (*route.Table, error) {
+	rules := newRules(c)
+	if err := checkPools(rules, c.Pools); err != nil {
+		return nil, err
+	}
+	return route.NewTable(rules)
+}
+
+// EachTarget calls yield with the name of each route that a dispatcher has while c is in force, and of each pool of its split.
+func EachTarget(c *config.Config, yield func(route, pool string)) {
+	for _, r := range newRules(c) {
+		for _, t := range r.Targets {
+			yield(r.Name, t.Pool)
+		}
+	}
+}
+
+func newRules(c *config.Config) []route.Rule {
 	rules := make([]route.Rule, 0, len(c.Routes))
 	for i := range c.Routes {
 		rules = append(rules, newRule(&c.Routes[i], i))
@@ -41,10 +58,7 @@ func newRoutes(c *config.Config) (*route.Table, error) {
 			rules = append(rules, route.Rule{Name: defaultRoute, Targets: []route.Target{{Pool: name}}})
 		}
 	}
-	if err := checkPools(rules, c.Pools); err != nil {
-		return nil, err
-	}
-	return route.NewTable(rules)
+	return rules
 }
 
 // checkPools finds rules that name a pool that is not configured.

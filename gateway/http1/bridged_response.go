@@ -121,10 +121,7 @@ func (b *bridged) Write(p []byte) error {
 	}
 	now := dispatch.Now()
 	x.ResponseBytes += int64(len(p))
-	if x.FirstToken == 0 {
-		x.FirstToken = now
-	}
-	x.LastToken = now
+	x.SentBody(now)
 	c.arm(phaseStream, now, c.times.stream)
 	if c.sc != nil && b.bodyRead.Load() {
 		c.slim()

@@ -231,10 +231,7 @@ func (c *clientConn) relayBody(u *upstreamConn, head []byte) bool {
 	now := dispatch.Now()
 	c.x.ResponseBytes += int64(len(body))
 	if len(body) > 0 {
-		if c.x.FirstToken == 0 {
-			c.x.FirstToken = now
-		}
-		c.x.LastToken = now
+		c.x.SentBody(now)
 	}
 	u.buf.consume(len(body))
 	switch {

@@ -239,10 +239,9 @@ func (s *stream) noteBody(p []byte, now int64) {
 	x := &s.x
 	s.answered += int64(len(p))
 	if x.FirstToken == 0 {
-		x.FirstToken = now
 		x.Answered(now)
 	}
-	x.LastToken = now
+	x.SentBody(now)
 	switch {
 	case s.head.grpc:
 		x.Events += int64(s.messages.Feed(p))

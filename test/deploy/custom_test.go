@@ -32,6 +32,9 @@ type scrape struct {
 	Interval string `json:"interval"`
 	Scheme   string `json:"scheme"`
 
+	// HonorLabels keeps the gateway's labels namespace, service and endpoint, in place of those of the scrape.
+	HonorLabels bool `json:"honorLabels"`
+
 	Authorization *struct {
 		Credentials secretKey `json:"credentials"`
 	} `json:"authorization"`
@@ -46,6 +49,12 @@ type scrape struct {
 type secretKey struct {
 	Name string `json:"name"`
 	Key  string `json:"key"`
+}
+
+type prometheusRule struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              ruleFile `json:"spec"`
 }
 
 type scaledObject struct {

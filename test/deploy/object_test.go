@@ -55,6 +55,7 @@ var kinds = map[string]func() metav1.Object{
 	"apiregistration.k8s.io/v1/APIService":            func() metav1.Object { return &apiregistrationv1.APIService{} },
 	"monitoring.coreos.com/v1/ServiceMonitor":         func() metav1.Object { return &serviceMonitor{} },
 	"monitoring.coreos.com/v1/PodMonitor":             func() metav1.Object { return &podMonitor{} },
+	"monitoring.coreos.com/v1/PrometheusRule":         func() metav1.Object { return &prometheusRule{} },
 	"keda.sh/v1alpha1/ScaledObject":                   func() metav1.Object { return &scaledObject{} },
 	"cert-manager.io/v1/Certificate":                  func() metav1.Object { return &certificate{} },
 }

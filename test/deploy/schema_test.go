@@ -60,6 +60,8 @@ func TestSchema(t *testing.T) {
 		{"{autoscalers: [{kind: hpa, namespace: a, target: b, pool: c, metric: queue, averageValue: 1, minReplicas: 1, maxReplicas: 2}]}",
 			"at '/autoscalers/0/metric': value must be one of 'penstock_outstanding_requests'"},
 		{"{podMonitor: {interval: often}}", "at '/podMonitor/interval': 'often' does not match pattern"},
+		{"{prometheusRule: {labels: {a: 1}}}", "at '/prometheusRule/labels/a': got number, want string"},
+		{"{grafanaDashboard: true}", "at '/grafanaDashboard': got boolean, want object"},
 		{"{serviceMonitor: {namespace: monitoring}}", "at '/serviceMonitor': additional properties 'namespace' not allowed"},
 	} {
 		t.Run(test.values, func(t *testing.T) {
