@@ -62,6 +62,9 @@ func failed(x *dispatch.Exchange) bool {
 
 func (l *jsonLine) request(x *dispatch.Exchange) {
 	l.bytes("request_id", x.RequestID)
+	if id := x.Traced(); id != nil {
+		l.bytes("trace_id", id)
+	}
 	l.address("client", x.ClientIP)
 	l.bytes("method", x.Request.Method)
 	path, _, _ := bytes.Cut(x.Request.Path, question)

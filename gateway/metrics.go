@@ -33,6 +33,7 @@ type metrics struct {
 	certReloads   *prometheus.CounterVec
 
 	discovery         *discoveryMetrics
+	traces            *traceMetrics
 	autoscaleRequests *prometheus.CounterVec
 	autoscale         *autoscaleCollector
 }
@@ -79,6 +80,7 @@ func newMetrics(pools func() []*dispatch.Pool, connections func() int, dropped f
 		poolCollector{pools}, m.autoscaleRequests, m.autoscale,
 	)
 	m.discovery = newDiscoveryMetrics(m.registry)
+	m.traces = newTraceMetrics(m.registry)
 	return m
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/penstock/penstock/gateway/dispatch"
+	"github.com/penstock/penstock/gateway/telemetry"
 )
 
 // unmatched is what metrics and logs call the route and the pool of a request that got neither.
@@ -17,6 +18,7 @@ const unmatched = "none"
 type observer struct {
 	metrics *metrics
 	log     *accessLog
+	genAI   *telemetry.Metrics // nil: not exported
 }
 
 var _ dispatch.Observer = (*observer)(nil)
@@ -47,6 +49,7 @@ func (o *observer) Finished(x *dispatch.Exchange) {
 		s.ofPool.finished(x)
 	}
 	s.tokenTimes(x)
+	o.genAI.Finished(x)
 	o.log.write(x, s.route, s.pool)
 }
 
