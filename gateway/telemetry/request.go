@@ -17,9 +17,9 @@ type request struct {
 	tracer  *Tracer
 	ctx     context.Context // that of span
 	span    trace.Span
-	attempt trace.Span // nil between attempts
-	state   string     // tracestate
-	zero    time.Time  // zero on the scale of dispatch.Now
+	attempt trace.Span       // nil between attempts
+	state   string           // tracestate
+	zero    time.Time        // zero on the scale of dispatch.Now
 	failed  dispatch.Outcome // how the last attempt ended
 	status  int              // that the endpoint answered with; 0 if it did not
 }
