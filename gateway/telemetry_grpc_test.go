@@ -53,7 +53,7 @@ func TestTraceOfACall(t *testing.T) {
 		t.Run(test.code.String(), func(t *testing.T) {
 			c := collect(t, "grpc")
 			endpoint, told := calls(t, func() error { return grpcstatus.Error(test.code, "the secret message") })
-			g := start(t, poolAt("http", endpoint))
+			g := start(t, pool(endpoint))
 			conn, err := grpc.NewClient(g.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 			if err != nil {
 				t.Fatal(err)
@@ -87,7 +87,7 @@ func TestTraceOfACall(t *testing.T) {
 func TestCallsThatAreRefusedOrServedHere(t *testing.T) {
 	c := collect(t, "grpc")
 	endpoint, _ := calls(t, func() error { return errors.New("never asked") })
-	g := start(t, poolAt("http", endpoint)+"routes:\n  - {match: {grpcService: a.B}, split: [{pool: main}]}\n")
+	g := start(t, pool(endpoint)+"routes:\n  - {match: {grpcService: a.B}, split: [{pool: main}]}\n")
 	conn, err := grpc.NewClient(g.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestClientThatCancelsACall(t *testing.T) {
 	release := make(chan struct{})
 	endpoint, told := calls(t, func() error { <-release; return nil })
 	defer close(release)
-	g := start(t, poolAt("http", endpoint))
+	g := start(t, pool(endpoint))
 	conn, err := grpc.NewClient(g.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

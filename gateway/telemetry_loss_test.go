@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"encoding/pem"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -144,4 +146,32 @@ func TestMetricsByOTLP(t *testing.T) {
 			t.Errorf("%s: spans were sent", name)
 		}
 	}
+}
+
+// TestCollectorIsSpokenToAsTheEnvironmentSays has a collector with a certificate of its own that wants a key.
+func TestCollectorIsSpokenToAsTheEnvironmentSays(t *testing.T) {
+	c := &collector{t: t, added: make(chan struct{}, 1)}
+	keys := make(chan string, 8)
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		keys <- r.Header.Get("X-Key")
+		c.ServeHTTP(w, r)
+	}))
+	defer s.Close()
+	authority := filepath.Join(t.TempDir(), "ca.pem")
+	writeFile(t, authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", s.URL)
+	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", authority)
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=collectors%20own")
+	t.Setenv("OTEL_SERVICE_NAME", "gate")
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+	g := start(t, pool(answering(t, "hello")))
+	chat(t, caller(t, false), g)
+	c.one()
+	if key := <-keys; key != "collectors own" {
+		t.Errorf("the collector got the key %q", key)
+	}
+	if name := attributesOf(c.resource.Values)["service.name"]; name != "gate" {
+		t.Errorf("the service is called %v", name)
+	}
+	g.stop()
 }

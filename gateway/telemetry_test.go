@@ -550,3 +550,32 @@ func TestTracesAreInTheAccessLog(t *testing.T) {
 		t.Errorf("the line %s has no %s", line, id)
 	}
 }
+
+func TestResponseThatBreaksOffInItsTrace(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			c := collect(t, "http/protobuf")
+			g := start(t, poolAt(way.scheme, model(t, newHeads(), func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				io.WriteString(w, "data: {}\n\n")
+				w.(http.Flusher).Flush()
+				panic(http.ErrAbortHandler)
+			}))+routed)
+			response, err := caller(t, way.http2).Do(newChat(t, context.Background(), g))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadAll(response.Body); err == nil {
+				t.Error("the response ended as if it were whole")
+			}
+			response.Body.Close()
+			r := c.one()
+			for _, s := range []*otlp.Span{r.server, r.attempts[0]} {
+				check(t, s, map[string]any{"error.type": "upstream_broken", "http.response.status_code": 200, "penstock.outcome": "upstream_broken"})
+				if s.Status.GetCode() != otlp.Status_STATUS_CODE_ERROR {
+					t.Errorf("span %q has the status %v", s.Name, s.Status)
+				}
+			}
+		})
+	}
+}

@@ -89,14 +89,22 @@ func TestStates(t *testing.T) {
 		{[]string{"a=1\xff"}, ""},
 		{[]string{strings.Repeat("a=1,", 33)}, ""},
 	} {
-		if got := stateOf(header{"tracestate": c.fields}); got.String() != c.want {
+		if got := stateOf(headerOf("tracestate", c.fields...)); got.String() != c.want {
 			t.Errorf("%q is read as %q, want %q", c.fields, got.String(), c.want)
 		}
 	}
 }
 
 // header is a head with the fields that a test gives.
-type header map[string][]string
+type header map[string][][]byte
+
+func headerOf(name string, values ...string) header {
+	h := header{}
+	for _, v := range values {
+		h[name] = append(h[name], []byte(v))
+	}
+	return h
+}
 
 func (h header) Lookup(name string) ([]byte, bool) {
 	v, _, ok := h.Next(name, 0)
@@ -105,7 +113,7 @@ func (h header) Lookup(name string) ([]byte, bool) {
 
 func (h header) Next(name string, from int) ([]byte, int, bool) {
 	if list := h[name]; from < len(list) {
-		return []byte(list[from]), from + 1, true
+		return list[from], from + 1, true
 	}
 	return nil, from, false
 }
