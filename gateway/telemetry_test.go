@@ -289,7 +289,8 @@ func TestRetriesAreSiblings(t *testing.T) {
 			l.Close()
 			h := newHeads()
 			endpoint := model(t, h, answerChat)
-			config := strings.Replace(poolAt(way.scheme, dead, endpoint), "    engine", "    balance: round-robin\n    eject: {consecutiveFailures: 0}\n    engine", 1)
+			config := strings.Replace(poolAt(way.scheme, dead, endpoint), "    engine",
+				"    balance: round-robin\n    eject: {consecutiveFailures: 0}\n    engine", 1)
 			g := start(t, config+routed)
 			client := caller(t, way.http2)
 			for range 2 { // one of them finds the dead one first
@@ -378,7 +379,8 @@ func TestRefusalsInTheirTraces(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			c := collect(t, "http/protobuf")
-			g := start(t, "pools:\n  main: {endpoints: [\"http://127.0.0.1:1\"], probe: {path: /}, queue: {size: 0}}\n  other: {endpoints: [\"http://127.0.0.1:1\"]}\nroutes:\n"+
+			g := start(t, "pools:\n"+
+				"  main: {endpoints: [\"http://127.0.0.1:1\"], probe: {path: /}, queue: {size: 0}}\n  other: {endpoints: [\"http://127.0.0.1:1\"]}\nroutes:\n"+
 				"  - {match: {headers: {x-pool: other}, model: llama}, split: [{pool: other}]}\n  - {match: {headers: {x-pool: main}}, split: [{pool: main}]}\n")
 			client := caller(t, way.http2)
 			if status, _ := chat(t, client, g, "x-pool: main"); status != 503 {
