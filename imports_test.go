@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 		"gateway/route", "gateway/socket"},
 	"gateway/http2": {"config", "gateway/bridge", "gateway/connwatch", "gateway/dispatch", "gateway/field", "gateway/grpc", "gateway/identity",
 		"gateway/openai", "gateway/route", "gateway/socket"},
+	"gateway/telemetry":  {"gateway/dispatch", "gateway/route"},
 	"gateway":            {"autoscale", "balancer", "config", "discovery", "health"},
 	"bench/engine":       {},
 	"bench/loadgen":      {"bench/report", "bench/trace", "gateway/openai"},

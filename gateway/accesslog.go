@@ -64,7 +64,9 @@ func failed(x *dispatch.Exchange) bool {
 
 func (l *jsonLine) request(x *dispatch.Exchange) {
 	l.bytes("request_id", x.RequestID)
-	if x.ClientTrace[0] != 0 {
+	if id := x.Traced(); id != nil {
+		l.bytes("trace_id", id)
+	} else if x.ClientTrace[0] != 0 {
 		l.bytes("trace_id", x.ClientTrace[:])
 	}
 	l.address("client", x.ClientIP)

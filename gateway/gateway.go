@@ -24,6 +24,7 @@ import (
 	"github.com/penstock/penstock/gateway/dispatch"
 	"github.com/penstock/penstock/gateway/http1"
 	"github.com/penstock/penstock/gateway/http2"
+	"github.com/penstock/penstock/gateway/telemetry"
 	"github.com/penstock/penstock/health"
 )
 
@@ -77,8 +78,10 @@ type Gateway struct {
 	polls      *polls
 	finder     discovery.Finder
 	sources    *sources
-	known      atomic.Bool       // every source has spoken once
-	health     *health.Service   // what clients of the traffic port may ask over gRPC
+	known      atomic.Bool     // every source has spoken once
+	health     *health.Service // what clients of the traffic port may ask over gRPC
+	telemetry  *telemetry.Telemetry
+	hurried    atomic.Bool       // a second signal came
 	autoscale  *autoscale.Server // nil: autoscalers are not answered
 
 	tls          atomic.Pointer[tlsSettings] // nil: plaintext only
@@ -108,7 +111,8 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g.lines = newLineWriter(g.options.Stdout)
 	g.log = newAccessLog(g.lines)
 	g.metrics = newMetrics(func() []*dispatch.Pool { return g.dispatcher.Pools() }, g.slots.count, g.lines.dropped.Load)
-	g.observer = &observer{metrics: g.metrics, log: g.log}
+	g.startTelemetry()
+	g.observer = &observer{metrics: g.metrics, log: g.log, genAI: g.telemetry.Metrics}
 	g.models = newModelLister(func() []*dispatch.Pool { return g.dispatcher.Pools() }, g.config.Load, askModels, g.logger)
 	g.health = health.NewService(g.healthState)
 	g.dispatcher = dispatch.New(dispatch.Options{
@@ -121,6 +125,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 		},
 		NewEjector: newEjector,
 		Observer:   g.observer,
+		Tracer:     g.tracer(),
 		Models:     g.models.reply,
 		Changed:    g.health.Changed,
 		Report:     g.takeReport,
@@ -291,6 +296,7 @@ func (g *Gateway) Close() {
 	if g.adminAt != nil {
 		g.admin.Close()
 	}
+	g.stopTelemetry()
 	if !g.lines.close(time.Second) {
 		g.logger.Warn("cannot write the last access-log lines: their reader does not read")
 	}

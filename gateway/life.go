@@ -126,6 +126,7 @@ func (g *Gateway) drain(why string) (cut int) {
 func (g *Gateway) active() int { return g.http1.Active() + g.http2.Active() }
 
 func (g *Gateway) forced() (cut int) {
+	g.hurried.Store(true)
 	cut = g.active()
 	g.logger.Warn("second signal: ending at once, without waiting for requests", "active", cut)
 	return cut

@@ -38,6 +38,7 @@ type metrics struct {
 
 	discovery         *discoveryMetrics
 	adminDenied       *prometheus.CounterVec
+	traces            *traceMetrics
 	autoscaleRequests *prometheus.CounterVec
 	autoscale         *autoscaleCollector
 }
@@ -95,6 +96,7 @@ func newMetrics(pools func() []*dispatch.Pool, connections func() int, dropped f
 		poolCollector{pools}, m.adminDenied, m.autoscaleRequests, m.autoscale,
 	)
 	m.discovery = newDiscoveryMetrics(m.registry)
+	m.traces = newTraceMetrics(m.registry)
 	return m
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/penstock/penstock/gateway/dispatch"
+	"github.com/penstock/penstock/gateway/telemetry"
 )
 
 // unmatched is what metrics and logs call the route and the pool of a request that got neither.
@@ -18,6 +19,7 @@ const unmatched = "none"
 type observer struct {
 	metrics *metrics
 	log     *accessLog
+	genAI   *telemetry.Metrics // nil: not exported
 }
 
 var _ dispatch.Observer = (*observer)(nil)
@@ -66,6 +68,7 @@ func (o *observer) Finished(x *dispatch.Exchange) {
 	if x.Refusal != nil && x.Refusal.Code != "" {
 		o.refused(s, x.Refusal.Code)
 	}
+	o.genAI.Finished(x)
 	o.log.write(x, s.route, s.pool)
 }
 

@@ -40,6 +40,16 @@ type Request struct {
 	Fresh bool
 }
 
+// Retrace makes the request say something else of its trace than it does; nil, or a request that says nothing, stays as it is. The strings of
+// c are copied.
+func (r *Request) Retrace(c *dispatch.TraceContext) {
+	for i := range r.Fields {
+		if f := &r.Fields[i]; c != nil && f.Name == "traceparent" {
+			f.Value = string(c.Parent[:])
+		}
+	}
+}
+
 // Response is the head of a final response, without fields that hold for one connection only.
 type Response struct {
 	// Status is 200 to 599.

@@ -129,5 +129,8 @@ func (x *Exchange) capture(b *balancer.Endpoint, now int64) bool {
 	x.Endpoint = e
 	x.Attempts++
 	a.last, a.sentAt, a.firstByte, a.firstToken, a.cause = e, now, 0, 0, nil
+	if x.tracing.trace != nil {
+		x.tracing.trace.Attempt(x)
+	}
 	return true
 }

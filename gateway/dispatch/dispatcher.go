@@ -24,6 +24,8 @@ type Options struct {
 	NewEjector func(config.Eject) Ejector
 	// Observer is told of every finished exchange; nil is allowed.
 	Observer Observer
+	// Tracer is told of every exchange but those of mirror copies; nil traces nothing.
+	Tracer Tracer
 	// Models answers GET /v1/models and GET /v1/models/ID and may take a second; nil leaves these paths to the routes.
 	Models func(x *Exchange) *Reply
 	// Changed is called after the set of ready endpoints of some pool, or the configuration, has changed, and maybe when it has not; nil is

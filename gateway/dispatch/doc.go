@@ -5,6 +5,7 @@
 // A Dispatcher owns the pools and the routing table, and an Exchange is one request on its way:
 //
 //	x.Reset(d)                       // x.Started, x.Request and what else is known of the request follow
+//	x.BeginTrace()                   // and when they are set, its trace is begun
 //	action, reply := x.Match()       // where does it go? NeedModel: read the model from the body, and ask again
 //	x.Prompt = ...                   // what the body says of its prompt, if x.Pool.WantsPrompt
 //	reply = x.Admit()                // capture an endpoint; this may wait in the pool's queue

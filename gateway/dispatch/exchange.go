@@ -22,6 +22,8 @@ type Exchange struct {
 	ClientTrace [32]byte
 	// Protocol is "HTTP/1.1", "HTTP/1.0" or "HTTP/2".
 	Protocol string
+	// Secure says that the client's connection is TLS.
+	Secure bool
 	// Started is when the request's first byte was read, on Now's scale.
 	Started int64
 
@@ -59,6 +61,7 @@ type Exchange struct {
 	Refusal  *Reply  // the gateway's own error answer, if it gave one
 
 	admission admission
+	tracing   tracing
 }
 
 // Reset makes x ready for the next request, which goes by the configuration of this moment. It clears every field, and forgets an
@@ -87,7 +90,7 @@ func (x *Exchange) begin(d *Dispatcher, mirror bool) {
 	if x.Endpoint != nil {
 		panic("BUG: an exchange that holds an endpoint was reset; Finish comes first")
 	}
-	x.Request, x.ClientIP, x.RequestID, x.Protocol, x.Started = route.Request{}, netip.Addr{}, nil, "", 0
+	x.Request, x.ClientIP, x.RequestID, x.Protocol, x.Secure, x.Started = route.Request{}, netip.Addr{}, nil, "", false, 0
 	x.Route, x.Target, x.Pool, x.Mirror, x.Attempts = nil, nil, nil, nil, 0
 	x.Prompt = openai.Prompt{}
 	x.Status, x.Streamed, x.Busy, x.RequestBytes, x.ResponseBytes, x.Events = 0, false, false, 0, 0, 0
@@ -95,6 +98,7 @@ func (x *Exchange) begin(d *Dispatcher, mirror bool) {
 	x.Queued, x.Finished, x.Outcome, x.Refusal = 0, 0, Completed, nil
 	x.ClientTrace, x.Retried = [32]byte{}, Completed
 	x.admission.begin(d, mirror)
+	x.tracing.trace, x.tracing.told = nil, false
 }
 
 func (a *admission) begin(d *Dispatcher, mirror bool) {

@@ -40,11 +40,17 @@ func (x *Exchange) Finish(o Outcome) {
 		observer.Finished(x)
 		x.Endpoint = nil
 	}
+	if trace := x.tracing.trace; trace != nil {
+		x.Endpoint = a.last
+		trace.Finished(x)
+		x.Endpoint, x.tracing.trace = nil, nil
+	}
 }
 
 // release gives the endpoint back, and tells what its attempt says of it.
 func (x *Exchange) release(o Outcome, now int64) {
 	a, p, e := &x.admission, x.Pool, x.Endpoint
+	x.attemptEnded(o, now)
 	x.Endpoint = nil
 	done := x.done(o, now)
 	if o == Completed {

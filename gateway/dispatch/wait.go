@@ -27,6 +27,9 @@ func (x *Exchange) stay(now int64) (*balancer.Endpoint, *Reply) {
 	a.exit()
 	woken := Now()
 	x.Queued += woken - now
+	if x.tracing.trace != nil {
+		x.tracing.trace.Queued(now, woken)
+	}
 	e := a.granted
 	a.granted = nil
 	switch {

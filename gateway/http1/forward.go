@@ -3,6 +3,7 @@ package http1
 import (
 	"strconv"
 
+	"github.com/penstock/penstock/gateway/dispatch"
 	"github.com/penstock/penstock/gateway/field"
 	"github.com/penstock/penstock/gateway/route"
 )
@@ -48,8 +49,16 @@ func (c *clientConn) outgoing() outgoing {
 	if q.aliased {
 		skip.Add(field.ContentLength)
 	}
+	trace := x.TraceContext()
+	if trace != nil {
+		skip.Add(field.Traceparent)
+		skip.Add(field.Tracestate)
+	}
 	out = appendEdited(out, &h.head, &skip, &x.Route.RequestEdit)
 	out = c.appendForwarding(out, trusted)
+	if trace != nil {
+		out = appendTrace(out, trace, &x.Route.RequestEdit)
+	}
 	switch {
 	case q.upgrade:
 		out = append(out, "Connection: upgrade\r\nUpgrade: websocket\r\n"...)
@@ -135,6 +144,21 @@ func appendEdited(dst []byte, h *head, skip *FieldSet, edit *route.HeaderEdit) [
 	}
 	return append(dst, edit.Lines...)
 }
+
+// appendTrace appends the fields of the trace, but those that the route removes or sets itself.
+func appendTrace(out []byte, t *dispatch.TraceContext, edit *route.HeaderEdit) []byte {
+	if !edit.Drops(nameTraceparent) {
+		out = appendField(out, "traceparent: ", t.Parent[:])
+	}
+	if t.State != "" && !edit.Drops(nameTracestate) {
+		out = append(out, "tracestate: "...)
+		out = append(out, t.State...)
+		out = append(out, "\r\n"...)
+	}
+	return out
+}
+
+var nameTraceparent, nameTracestate = []byte("traceparent"), []byte("tracestate")
 
 // scheme is how the client sees the gateway.
 func (c *clientConn) scheme() string {

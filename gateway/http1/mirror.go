@@ -26,6 +26,7 @@ func (c *clientConn) mirror(out outgoing, stream bool) {
 	x.Mirror = nil // retries are not mirrored again
 	var headLen int
 	m.request, headLen = bridgedRequest(out.head, c.scheme())
+	m.request.Retrace(x.MirrorTraceContext())
 	m.request.Held, m.request.Fresh, m.request.ExpectContinue = true, true, false
 	m.addSent(out.head[headLen:])
 	m.addSent(out.body)

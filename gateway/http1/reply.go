@@ -93,9 +93,10 @@ func (c *clientConn) answerUnread(reply *dispatch.Reply) verdict {
 	if c.req.stage == stageHead {
 		c.srv.active.Add(1)
 		x.Reset(c.srv.dispatcher)
-		x.Started, x.Protocol, x.ClientIP = dispatch.Now(), "HTTP/1.1", c.remote
+		x.Started, x.Protocol, x.Secure, x.ClientIP = dispatch.Now(), "HTTP/1.1", c.secure, c.remote
 		identity.NewID(&c.id)
 		x.RequestID = c.id[:]
+		x.BeginTrace()
 		c.req, c.resp = request{stage: stageBody, minor: 1}, response{}
 	}
 	x.Refusal, x.Status = reply, reply.Status

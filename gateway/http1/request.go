@@ -122,12 +122,13 @@ func (c *clientConn) begin(headLen int) {
 		x.Cancel() // Reset has forgotten an earlier one
 	}
 	x.Started = dispatch.Now()
-	x.Protocol = "HTTP/1.1"
+	x.Protocol, x.Secure = "HTTP/1.1", c.secure
 	if h.Minor == 0 {
 		x.Protocol = "HTTP/1.0"
 	}
 	c.identify()
 	c.describe()
+	x.BeginTrace()
 	c.arm(phaseNone, 0, 0)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/gateway/dispatch"
 	"github.com/penstock/penstock/gateway/grpc"
 	"github.com/penstock/penstock/gateway/identity"
+	"github.com/penstock/penstock/gateway/route"
 )
 
 // identifyClient finds out whose request it is and what it is called.
@@ -101,7 +102,7 @@ func (s *stream) writeRequest(u *upstreamConn) {
 // writeFields writes the fields that the endpoint gets, as the route edits them.
 func (s *stream) writeFields(u fieldWriter) {
 	h, x := &s.head, &s.x
-	trusted, edit := s.trusted(), &x.Route.RequestEdit
+	trusted, edit, trace := s.trusted(), &x.Route.RequestEdit, x.TraceContext()
 	for i := h.regular; i < len(h.fields); i++ {
 		f := &h.fields[i]
 		if isDropped(f.Name, trusted) || !edit.Empty() && edit.Drops(bytesOf(f.Name)) {
@@ -109,6 +110,7 @@ func (s *stream) writeFields(u fieldWriter) {
 		}
 		switch {
 		case f.Name == "expect" && !h.expects: // the client has been answered
+		case trace != nil && (f.Name == "traceparent" || f.Name == "tracestate"): // the endpoint is told of another parent
 		case f.Name == "grpc-timeout" && h.grpc:
 			u.secret(f.Name, s.timeLeft())
 		case f.Name == "content-length" && s.rename != nil:
@@ -123,7 +125,22 @@ func (s *stream) writeFields(u fieldWriter) {
 		u.field(f.Name, f.Value)
 	}
 	s.writeForwarding(u, trusted)
+	if trace != nil {
+		writeTrace(u, trace, edit)
+	}
 }
+
+// writeTrace writes the fields of the trace, but those that the route removes or sets itself.
+func writeTrace(u fieldWriter, t *dispatch.TraceContext, edit *route.HeaderEdit) {
+	if !edit.Drops(nameTraceparent) {
+		u.secret("traceparent", stringOf(t.Parent[:]))
+	}
+	if t.State != "" && !edit.Drops(nameTracestate) {
+		u.secret("tracestate", t.State)
+	}
+}
+
+var nameTraceparent, nameTracestate = []byte("traceparent"), []byte("tracestate")
 
 // path is the target as the endpoint is to get it.
 func (s *stream) path() string {

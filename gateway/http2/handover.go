@@ -116,7 +116,11 @@ func (l *fieldList) field(name, value string) {
 	l.fields = append(l.fields, bridge.Field{Name: name, Value: value})
 }
 
+// secret leaves out the content-length of a body in which the model's name was replaced: bridge.Request.Length has it.
 func (l *fieldList) secret(name, value string) {
+	if name == "content-length" {
+		return
+	}
 	l.fields = append(l.fields, bridge.Field{Name: name, Value: strings.Clone(value), Sensitive: true})
 }
 

@@ -115,6 +115,20 @@ func TestRequestsAreSentAsHTTP1(t *testing.T) {
 	e.idle()
 }
 
+func TestRenamedModelForHTTP1(t *testing.T) {
+	e, g, c := start(t, older+"routes: [{match: {model: small}, split: [{pool: only, model: much-larger}]}]\n")
+	body := `{"model":"small"}`
+	r := c.request(postOf("/v1/completions").with("content-length", fmt.Sprint(len(body))), false)
+	c.data(r, body, true)
+	s := e.acceptHTTP1()
+	if req, got := s.request(); got != `{"model":"much-larger"}` || req.ContentLength != int64(len(got)) {
+		t.Errorf("the request came with %d bytes: %q", req.ContentLength, got)
+	}
+	s.send(plain(200, "ok"))
+	c.wantAnswer(r, "200", "ok")
+	g.wantEnded(0, dispatch.Completed, 200)
+}
+
 func TestEventsAreStreamedFromHTTP1(t *testing.T) {
 	e, g, c := start(t, older)
 	r := c.request(postOf("/v1/chat/completions"), false)

@@ -30,5 +30,6 @@ func (s *stream) endMirror() {
 	s.x.Mirror, s.copied = nil, nil
 	r := s.bridgedLocked(true)
 	r.Length, r.Fresh = int64(len(body)), true
+	r.Retrace(s.x.MirrorTraceContext())
 	s.c.srv.mirrors.Submit(pool, r, body, s.head.grpc)
 }

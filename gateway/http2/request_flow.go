@@ -31,6 +31,7 @@ func (c *clientConn) headers(b *batch, id uint32, end, tooLarge bool) error {
 	s.x.Reset(c.srv.dispatcher)
 	s.x.Started = dispatch.Now()
 	s.begin(b, id, end)
+	s.x.BeginTrace()
 	switch limits := &s.opts.Limits; {
 	case tooLarge || len(c.fields) > limits.HeaderCount+pseudoFields:
 		s.refuse(b, replyHeadTooLarge)
@@ -239,7 +240,7 @@ func (s *stream) goOn(stage stage, f func()) {
 // identify says who sends what: dispatch and the access log want to know.
 func (s *stream) identify() {
 	x, h := &s.x, &s.head
-	x.Protocol = "HTTP/2"
+	x.Protocol, x.Secure = "HTTP/2", s.c.secure
 	r := &x.Request
 	r.Method, r.Path, r.Host, r.Header = bytesOf(h.method), bytesOf(h.path), bytesOf(h.authority), h
 	if h.grpc {

@@ -97,7 +97,7 @@ func TestDashboardShowsEveryMetric(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| `(penstock_[a-z_]+)`").FindAllStringSubmatch(string(read(t, docsDir+"/metrics.md")), -1) {
 		switch row[1] {
 		case "penstock_config_generation", "penstock_config_reloads_total", "penstock_config_last_success_timestamp_seconds",
-			"penstock_discovery_last_update_timestamp_seconds", "penstock_outstanding_requests", "penstock_endpoint_running_requests", "penstock_admin_denied_total":
+			"penstock_discovery_last_update_timestamp_seconds", "penstock_outstanding_requests", "penstock_endpoint_running_requests", "penstock_admin_denied_total", "penstock_traces_dropped_total":
 			continue
 		}
 		if !strings.Contains(text, row[1]) {

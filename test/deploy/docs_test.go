@@ -42,7 +42,7 @@ func TestDocumentedObjects(t *testing.T) {
 // TestDocumentedValues renders the chart with the values in the documents.
 func TestDocumentedValues(t *testing.T) {
 	for file, want := range map[string]string{
-		docsDir + "/kubernetes.md": "NetworkPolicy APIService", chartDir + "/README.md": "Deployment",
+		docsDir + "/kubernetes.md": "NetworkPolicy APIService", docsDir + "/tracing.md": "Deployment", chartDir + "/README.md": "Deployment",
 	} {
 		found := false
 		for _, block := range documented(t, file) {

@@ -1,0 +1,129 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
+	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	semconv "go.opentelemetry.io/otel/semconv/v1.38.0"
+
+	"github.com/penstock/penstock/gateway/dispatch"
+)
+
+// Metrics are the figures that the conventions for generative AI define, of requests to paths of their APIs.
+type Metrics struct {
+	provider                       *sdkmetric.MeterProvider
+	duration, firstToken, perToken metric.Float64Histogram
+	tokens                         metric.Int64Histogram
+}
+
+// The buckets that the conventions ask for: seconds, and tokens.
+var (
+	durationBuckets   = []float64{.01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92}
+	firstTokenBuckets = []float64{.001, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
+	perTokenBuckets   = []float64{.01, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5}
+	tokenBuckets      = []float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864}
+)
+
+// seriesLimit bounds the series of each metric, since clients choose the names of models. What goes beyond is counted as one.
+const seriesLimit = 2000
+
+func newMetrics(e *environment, r *resource.Resource) (*Metrics, error) {
+	exporter, err := newMetricExporter(e.metrics)
+	if err != nil {
+		return nil, fmt.Errorf("cannot set up the exporter of metrics: %w", err)
+	}
+	return metricsWith(sdkmetric.NewPeriodicReader(exporter), r), nil
+}
+
+func newMetricExporter(protocol string) (sdkmetric.Exporter, error) {
+	if protocol == protocolGRPC {
+		return otlpmetricgrpc.New(context.Background())
+	}
+	return otlpmetrichttp.New(context.Background())
+}
+
+func metricsWith(reader sdkmetric.Reader, r *resource.Resource) *Metrics {
+	m := &Metrics{provider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(r),
+		sdkmetric.WithCardinalityLimit(seriesLimit))}
+	meter := m.provider.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL))
+	seconds := func(name, description string, buckets []float64) metric.Float64Histogram {
+		h, err := meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description),
+			metric.WithExplicitBucketBoundaries(buckets...))
+		if err != nil {
+			panic("BUG: " + err.Error())
+		}
+		return h
+	}
+	m.duration = seconds("gen_ai.client.operation.duration", "GenAI operation duration.", durationBuckets)
+	m.firstToken = seconds("gen_ai.server.time_to_first_token", "Time to generate first token for successful responses.", firstTokenBuckets)
+	m.perToken = seconds("gen_ai.server.time_per_output_token", "Time per output token generated after the first token for successful responses.",
+		perTokenBuckets)
+	var err error
+	m.tokens, err = meter.Int64Histogram("gen_ai.client.token.usage", metric.WithUnit("{token}"),
+		metric.WithDescription("Number of input and output tokens used."), metric.WithExplicitBucketBoundaries(tokenBuckets...))
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return m
+}
+
+// Finished counts a request, as dispatch.Observer is told of it.
+func (m *Metrics) Finished(x *dispatch.Exchange) {
+	if m == nil || x.Route == nil {
+		return
+	}
+	o := operationOf(x)
+	if o == nil {
+		return
+	}
+	ctx := context.Background()
+	list := []attribute.KeyValue{semconv.GenAIOperationNameKey.String(o.name), semconv.GenAIProviderNameKey.String(provider(x))}
+	if model := modelAsked(x); model != "" {
+		list = append(list, semconv.GenAIRequestModel(model))
+	}
+	told := metric.WithAttributeSet(attribute.NewSet(list...))
+	kind, failed := requestError(x)
+	if kind != "" {
+		failed = true
+		list = append(list, semconv.ErrorTypeKey.String(kind))
+	}
+	m.duration.Record(ctx, seconds(x.Finished-x.Started), metric.WithAttributeSet(attribute.NewSet(list...)))
+	if x.Streamed && x.FirstToken != 0 && !failed {
+		m.firstToken.Record(ctx, seconds(x.FirstToken-x.Started), told)
+		if n := outputTokens(x); n > 1 && x.LastToken > x.FirstToken {
+			m.perToken.Record(ctx, seconds(x.LastToken-x.FirstToken)/float64(n-1), told)
+		}
+	}
+	if x.Usage.Known {
+		base := list[:len(list):len(list)]
+		m.tokens.Record(ctx, x.Usage.PromptTokens, metric.WithAttributes(append(base, semconv.GenAITokenTypeInput)...))
+		m.tokens.Record(ctx, x.Usage.CompletionTokens, metric.WithAttributes(append(base, semconv.GenAITokenTypeOutput)...))
+	}
+}
+
+// close sends the last figures until ctx ends.
+func (m *Metrics) close(ctx context.Context) error {
+	if m == nil {
+		return nil
+	}
+	if err := m.provider.Shutdown(ctx); err != nil {
+		return fmt.Errorf("cannot send the last figures: %w", err)
+	}
+	return nil
+}
+
+// outputTokens is how many tokens a streamed response had: as its usage says, else one for each event.
+func outputTokens(x *dispatch.Exchange) int64 {
+	if x.Usage.CompletionTokens > 0 {
+		return x.Usage.CompletionTokens
+	}
+	return x.Events
+}
+
+func seconds(ns int64) float64 { return float64(max(ns, 0)) / 1e9 }
