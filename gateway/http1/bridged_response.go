@@ -125,6 +125,7 @@ func (b *bridged) Write(p []byte) error {
 		x.FirstToken = now
 	}
 	x.LastToken = now
+	x.Progress(c.resp.usage.Events)
 	c.arm(phaseStream, now, c.times.stream)
 	if c.sc != nil && b.bodyRead.Load() {
 		c.slim()

@@ -235,6 +235,7 @@ func (c *clientConn) relayBody(u *upstreamConn, head []byte) bool {
 			c.x.FirstToken = now
 		}
 		c.x.LastToken = now
+		c.x.Progress(r.usage.Events)
 	}
 	u.buf.consume(len(body))
 	switch {
