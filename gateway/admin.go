@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/penstock/penstock/gateway/live"
 )
 
 // The admin port serves a handful of scrapers and people. It has no write timeout, as a profile is written for as long as it was
@@ -35,7 +37,10 @@ func (g *Gateway) adminPaths() *http.ServeMux {
 	mux.HandleFunc("/healthz", serveLive)
 	mux.HandleFunc("/readyz", g.serveReady)
 	mux.Handle("/metrics", promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{Registry: g.metrics.registry, EnableOpenMetrics: true}))
-	mux.HandleFunc("/{$}", g.serveStatusPage)
+	for _, path := range live.PagePaths {
+		mux.HandleFunc(path, live.ServePage)
+	}
+	mux.Handle("/debug/live", g.live)
 	mux.HandleFunc("/debug/endpoints", g.serveEndpoints)
 	mux.HandleFunc("/debug/config", g.serveConfig)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
