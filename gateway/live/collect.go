@@ -291,9 +291,9 @@ func (c *collector) point(s *sample, shown *Snapshot) Point {
 		last := &c.samples[len(c.samples)-1]
 		seconds := s.at.Sub(last.at).Seconds()
 		delta := now.since(last.counters.sum(all))
-		p.Requests, p.Errors = rate(float64(delta.Requests), seconds), rate(float64(delta.Errors), seconds)
+		p.Requests, p.Errors = new(rate(float64(delta.Requests), seconds)), new(rate(float64(delta.Errors), seconds))
 		every := func(string) bool { return true }
-		p.OutputTokens = rate(s.counters.tokens(every).Output-last.counters.tokens(every).Output, seconds)
+		p.OutputTokens = new(rate(s.counters.tokens(every).Output-last.counters.tokens(every).Output, seconds))
 	}
 	if recent := c.before(s.at, rateWindow); recent != nil {
 		delta := now.since(recent.counters.sum(all))

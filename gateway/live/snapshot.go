@@ -125,12 +125,12 @@ type Request struct {
 
 // Point is one of the points of a chart.
 type Point struct {
-	// Time is in Unix ms. The others are as in Figures, rates since the point before; latencies are of the last 10 s, in ms, absent where there was
-	// nothing to measure.
+	// Time is in Unix ms. The others are as in Figures, rates since the point before; latencies are of the last 10 s, in ms. They are absent where
+	// there was nothing to measure.
 	Time         int64    `json:"t"`
-	Requests     float64  `json:"requests"`
-	Errors       float64  `json:"errors"`
-	OutputTokens float64  `json:"outputTokens"`
+	Requests     *float64 `json:"requests,omitempty"`
+	Errors       *float64 `json:"errors,omitempty"`
+	OutputTokens *float64 `json:"outputTokens,omitempty"`
 	InFlight     int      `json:"inFlight"`
 	Queued       int      `json:"queued"`
 	TTFT         *float64 `json:"ttft,omitempty"` // p95

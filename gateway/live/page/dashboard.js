@@ -50,7 +50,11 @@ function seconds(s) {
   return Math.floor(s / 86400) + ' d ' + Math.floor(s % 86400 / 3600) + ' h';
 }
 
-function percent(share) { return share === undefined || share === null ? none : (share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0) + ' %'; }
+function percent(share) {
+  if (share === undefined || share === null) return none;
+  if (share > 0 && share < 0.001) return '<0.1 %';
+  return (share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0) + ' %';
+}
 
 // Tables. Each column has a title, a value to sort by and, unless that is what is shown, a text. fill, if there is one, makes the cell instead.
 
@@ -167,8 +171,8 @@ const pools = new Table('pools', 'Rates are of the last 10 s, latencies (p50 / p
   { title: 'Requests/s', number: true, value: (p) => p.requests, text: (p) => rate(p.requests) },
   { title: 'Errors/s', number: true, value: (p) => p.errors, text: (p) => rate(p.errors), mark: (p) => p.errors > 0 && 'bad' },
   { title: 'Output tokens/s', number: true, value: (p) => p.outputTokens, text: (p) => rate(p.outputTokens) },
-  { title: 'TTFT', number: true, value: (p) => latency(p, 'ttft', 'p95'), text: (p) => latencies(p, 'ttft') },
-  { title: 'TPOT', number: true, value: (p) => latency(p, 'tpot', 'p95'), text: (p) => latencies(p, 'tpot') },
+  { title: 'TTFT', number: true, wide: true, value: (p) => latency(p, 'ttft', 'p95'), text: (p) => latencies(p, 'ttft') },
+  { title: 'TPOT', number: true, wide: true, value: (p) => latency(p, 'tpot', 'p95'), text: (p) => latencies(p, 'tpot') },
   { title: 'Balanced by', value: (p) => p.policy },
 ], { empty: 'No pools.' });
 
@@ -200,7 +204,7 @@ const requests = new Table('requests', 'The oldest 100. Those that were underway
   { title: 'Phase', value: (r) => r.phase },
   { title: 'Age', number: true, value: (r) => r.age, text: (r) => seconds(r.age) },
   { title: 'Tokens', number: true, value: (r) => r.tokens, text: (r) => count(r.tokens) },
-  { title: 'Endpoint', value: (r) => r.endpoint || none },
+  { title: 'Endpoint', wide: true, value: (r) => r.endpoint || none },
   { title: 'Pool', value: (r) => r.pool },
   { title: 'Route', value: (r) => r.route },
   { title: 'Model', value: (r) => r.model || none },
@@ -236,10 +240,11 @@ class Tile {
     this.draw(points);
   }
 
-  // draw shows the points of the last five minutes. Where there are none for a while, the line ends.
+  // draw shows the points of the last five minutes, or of a minute at least. Where there are none for a while, the line ends.
   draw(points) {
     const end = points.length ? points[points.length - 1].t : 0;
-    const shown = points.filter((p) => end - p.t <= chartMs);
+    const shown = points.filter((p) => end - p.t <= longestMs);
+    const span = shown.length ? Math.max(shortestMs, end - shown[0].t) : shortestMs;
     const known = shown.map(this.of.point).filter((v) => v !== undefined && v !== null);
     const most = Math.max(...known, this.of.least || 1e-9);
     let line = '', area = '', run = [];
@@ -257,34 +262,34 @@ class Tile {
       if (v === undefined || v === null || last && p.t - last > gapMs) finish();
       last = p.t;
       if (v === undefined || v === null) continue;
-      run.push({ x: chartWidth * (1 - (end - p.t) / chartMs), y: chartHeight - 2 - (chartHeight - 6) * v / most });
+      run.push({ x: chartWidth * (1 - (end - p.t) / span), y: chartHeight - 2 - (chartHeight - 6) * v / most });
     }
     finish();
     setAttribute(this.line, 'd', line);
     setAttribute(this.area, 'd', area);
-    setAttribute(this.chart, 'aria-label', this.inWords(known));
+    setAttribute(this.chart, 'aria-label', this.inWords(known, span));
   }
 
   // inWords is the chart for those who do not see it.
-  inWords(known) {
+  inWords(known, span) {
     if (known.length < 2) return this.title + ', chart: nothing to show yet';
     const write = this.of.text || rate;
-    return this.title + ' over the last 5 minutes: least ' + write(Math.min(...known)) + ', most ' + write(Math.max(...known)) + ', last ' + write(known[known.length - 1]);
+    return this.title + ' over the last ' + seconds(span / 1000) + ': least ' + write(Math.min(...known)) + ', most ' + write(Math.max(...known)) + ', last ' + write(known[known.length - 1]);
   }
 }
 
-const chartMs = 300e3;
+const longestMs = 300e3, shortestMs = 60e3;
 const gapMs = 5e3;
 const spread = (s, of) => (s.total[of] ? 'p50 ' + duration(s.total[of].p50) + ', p99 ' + duration(s.total[of].p99) : 'nothing in the last minute');
 
 const tiles = [
-  new Tile('Requests', '/s', { value: (s) => rate(s.total.requests), point: (p) => p.requests, more: (s) => (s.total.aborts > 0 ? rate(s.total.aborts) + '/s left early' : '') }),
+  new Tile('Requests', '/s', { value: (s) => rate(s.total.requests), point: (p) => p.requests, more: (s) => rate(s.total.aborts) + '/s left early' }),
   new Tile('Errors', '/s', { value: (s) => rate(s.total.errors), point: (p) => p.errors, least: 1, more: () => 'status 429 and 5xx' }),
   new Tile('Output tokens', '/s', { value: (s) => rate(s.total.outputTokens), point: (p) => p.outputTokens, more: (s) => rate(s.total.promptTokens) + '/s of prompts' }),
   new Tile('First token, p95', '', { value: (s) => duration(latency(s.total, 'ttft', 'p95')), point: (p) => p.ttft, text: duration, more: (s) => spread(s, 'ttft') }),
   new Tile('Per token, p95', '', { value: (s) => duration(latency(s.total, 'tpot', 'p95')), point: (p) => p.tpot, text: duration, more: (s) => spread(s, 'tpot') }),
-  new Tile('In flight', '', { value: (s) => count(s.total.inFlight), point: (p) => p.inFlight, text: count, least: 1, more: (s) => count(s.connections) + ' client connections' }),
-  new Tile('Queued', '', { value: (s) => count(s.total.queued), point: (p) => p.queued, text: count, least: 1, more: () => 'wait for an endpoint' }),
+  new Tile('Outstanding', '', { value: (s) => count(s.total.inFlight + s.total.queued), point: (p) => p.inFlight + p.queued, text: count, least: 1,
+    more: (s) => count(s.total.inFlight) + ' in flight, ' + count(s.total.queued) + ' queued' }),
 ];
 
 // What was received, and how it is looked at.
@@ -315,7 +320,7 @@ function showHead(s) {
   setAttribute(state, 'data-state', s.state);
   document.title = 'Penstock: ' + s.state;
   setText(byId('about'), 'Version ' + s.version + ', up for ' + seconds((Date.parse(s.time) - Date.parse(s.started)) / 1000) +
-    ', configuration ' + s.configGeneration + (s.window > 0 && s.window < 55 ? '. Latencies are of the last ' + s.window.toFixed(0) + ' s so far.' : ''));
+    ', configuration ' + s.configGeneration + ', ' + count(s.connections) + ' client connections' + (s.window > 0 && s.window < 55 ? '. Latencies are of the last ' + s.window.toFixed(0) + ' s so far.' : ''));
 }
 
 function showEndpoints() {
