@@ -82,7 +82,7 @@ func (c *collector) take(now time.Time) *Snapshot {
 // is nil if there is none.
 func (c *collector) before(now time.Time, window time.Duration) *sample {
 	// A tick that comes late is no reason to leave a second out.
-	from := now.Add(-window).Add(window / 50)
+	from := now.Add(-window).Add(soonest / 2)
 	for i := len(c.samples) - 1; i >= 0; i-- {
 		if c.samples[i].at.After(from) {
 			continue

@@ -163,6 +163,10 @@ func (h *Hub) run() {
 	defer d.Look(false)
 	timer := time.NewTimer(tick)
 	defer timer.Stop()
+	select {
+	case <-h.events.added: // before anybody watched
+	default:
+	}
 	for {
 		h.take()
 		last := time.Now()
