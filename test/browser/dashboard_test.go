@@ -227,7 +227,11 @@ func TestLooks(t *testing.T) {
 		if low := eval[[]string](p, contrast); len(low) > 0 {
 			t.Errorf("in %s, these texts stand out too little: %q", scheme, low)
 		}
+		p.resize(1280, 760)
 		p.shot("dashboard-"+scheme, false)
+		p.resize(360, 740)
+		p.shot("phone-"+scheme, false)
+		p.resize(1280, 900)
 		p.shot("whole-"+scheme, true)
 	}
 	for _, width := range []int64{360, 700, 1024} {
