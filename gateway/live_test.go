@@ -73,6 +73,18 @@ func (w *watching) until(what string, ok func() bool) {
 }
 
 func TestLiveShowsWhatRequestsMeet(t *testing.T) {
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2"} {
+		t.Run(protocol, func(t *testing.T) {
+			transport := &http.Transport{Protocols: new(http.Protocols)}
+			transport.Protocols.SetHTTP1(protocol == "HTTP/1.1")
+			transport.Protocols.SetUnencryptedHTTP2(protocol == "HTTP/2")
+			t.Cleanup(transport.CloseIdleConnections)
+			testLive(t, &http.Client{Transport: transport})
+		})
+	}
+}
+
+func testLive(t *testing.T, client *http.Client) {
 	goOn := make(chan struct{})
 	address := backend(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -91,14 +103,14 @@ func TestLiveShowsWhatRequestsMeet(t *testing.T) {
 	w.until("the start", func() bool {
 		return w.snapshot.State == "serving" && len(w.events) > 0 && w.events[len(w.events)-1].Kind == live.KindLife
 	})
-	response, err := http.Get(r.url("/broken"))
+	response, err := client.Get(r.url("/broken"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	response.Body.Close()
 	request, _ := http.NewRequest(http.MethodPost, r.url("/v1/chat/completions"), strings.NewReader(`{"model":"llama","stream":true}`))
 	request.Header.Set("X-Request-Id", "watched")
-	response, err = http.DefaultClient.Do(request)
+	response, err = client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func (x *Exchange) moved() {
 func (x *Exchange) list() bool {
 	a := &x.admission
 	slot := a.dispatcher.underway.free(a.rand)
-	if slot == nil || a.mirror {
+	if slot == nil || a.mirror || x.Pool == nil {
 		return false
 	}
 	l := &Listed{ID: shortened(x.RequestID), Pool: x.Pool.Name, Protocol: x.Protocol, Started: x.Started, slot: slot}

@@ -128,3 +128,16 @@ func lines(log string) iter.Seq[string] {
 		}
 	}
 }
+
+// The gateway's own services answer requests that have no pool.
+func TestRequestsWithoutAPoolAreNotListed(t *testing.T) {
+	f := newFixture(t, onePool(1, ""))
+	f.Look(true)
+	x := new(Exchange)
+	x.Reset(f.Dispatcher)
+	x.Progress(1)
+	x.Finish(Completed)
+	if n := len(f.listed()); n != 0 {
+		t.Errorf("%d requests are listed, want none", n)
+	}
+}

@@ -131,6 +131,7 @@ func (h *Hub) enter() (*watcher, string) {
 	}
 	if !h.active {
 		h.active = true
+		h.collector.source.Dispatcher.Look(true) // here, as the run before may not have quite returned
 		h.runs.Go(h.run)
 	}
 	return me, ""
@@ -158,9 +159,6 @@ func (h *Hub) latest() (frame, history []byte) {
 
 // run takes snapshots as long as somebody watches.
 func (h *Hub) run() {
-	d := h.collector.source.Dispatcher
-	d.Look(true)
-	defer d.Look(false)
 	timer := time.NewTimer(tick)
 	defer timer.Stop()
 	select {
@@ -197,6 +195,7 @@ func (h *Hub) rest() bool {
 		return false
 	}
 	h.active, h.frame, h.history = false, nil, nil
+	h.collector.source.Dispatcher.Look(false)
 	return true
 }
 
@@ -237,6 +236,7 @@ func (h *Hub) Close() {
 	h.mu.Lock()
 	if !h.closed {
 		h.closed = true
+		h.collector.source.Dispatcher.Look(false)
 		close(h.done)
 	}
 	h.mu.Unlock()

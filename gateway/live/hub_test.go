@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/penstock/penstock/balancer"
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/gateway/dispatch"
 )
@@ -233,14 +234,37 @@ func TestStreamOutlivesTheServersTimeToRead(t *testing.T) {
 	}
 }
 
+// BenchmarkSnapshotOfAThousandEndpoints has 1,000 endpoints that are idle, and 1,000 with a request each that say what their load is.
 func BenchmarkSnapshotOfAThousandEndpoints(b *testing.B) {
-	h := NewHub(Source{
-		Dispatcher: newDispatcher(b, 1000),
-		Status:     func() Status { return Status{} },
-		Counters:   func() *Counters { return new(Counters) },
-	}, NewEvents())
-	for b.Loop() {
-		h.take()
+	for _, busy := range []bool{false, true} {
+		b.Run(fmt.Sprintf("busy=%v", busy), func(b *testing.B) {
+			d := newDispatcher(b, 1000)
+			h := NewHub(Source{Dispatcher: d, Status: func() Status { return Status{} }, Counters: func() *Counters { return new(Counters) }}, NewEvents())
+			if busy {
+				h.take()
+				keepBusy(b, d)
+			}
+			for b.Loop() {
+				h.take()
+			}
+			b.ReportMetric(float64(len(h.frame))/1e3, "KB/snapshot")
+		})
 	}
-	b.SetBytes(int64(len(h.frame)))
+}
+
+// keepBusy sends every endpoint a request, and lets it say something.
+func keepBusy(b *testing.B, d *dispatch.Dispatcher) {
+	d.Look(true)
+	for range 1000 {
+		x := new(dispatch.Exchange)
+		x.Reset(d)
+		x.Started, x.RequestID, x.Request.ModelKnown = dispatch.Now(), []byte("00112233445566778899aabbccddeeff"), true
+		x.Match()
+		if x.Admit() != nil {
+			b.Fatal("a request was refused")
+		}
+		b.Cleanup(func() { x.Finish(dispatch.Completed) })
+		r := func(v float64) balancer.Reading { return balancer.Reading{Value: v, At: dispatch.Now()} }
+		x.Endpoint.Balancer.SetSignals(&balancer.Signals{Waiting: r(3), Running: r(12), KVCache: r(.3456)})
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -308,4 +310,33 @@ func TestReconnect(t *testing.T) {
 	p.until(`document.getElementById('connection').textContent.startsWith('Not live')`)
 	startGateway(t, at, yaml)
 	p.until(`document.getElementById('connection').textContent === 'Live'`)
+}
+
+// TestToken watches through what asks for a token, as a gateway may.
+func TestToken(t *testing.T) {
+	chromium(t)
+	g := startGateway(t, "127.0.0.1:0", "pools: {main: {endpoints: [\"http://127.0.0.1:9\"]}}\n")
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: g.admin})
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/debug/live" && r.Header.Get("Authorization") != "Bearer secret" {
+			http.Error(w, "no", http.StatusUnauthorized)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	defer front.CloseClientConnections()
+	p := open(t, front.Listener.Addr().String(), 1280, 900)
+	p.expectOffline(true) // an answer of 401 is an error to the browser
+	for _, token := range []string{"wrong", "secret"} {
+		p.until(`!document.getElementById('login').hidden && document.activeElement.id === 'token'`)
+		for _, key := range strings.Split(token, "") {
+			p.press(key)
+		}
+		p.press(kb.Enter)
+		if token == "wrong" {
+			p.until(`document.getElementById('connection').textContent === 'The gateway does not take this token.'`)
+		}
+	}
+	p.until(`document.getElementById('login').hidden && document.getElementById('connection').textContent === 'Live'`)
 }

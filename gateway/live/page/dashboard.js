@@ -173,7 +173,7 @@ const pools = new Table('pools', 'Rates are of the last 10 s, latencies (p50 / p
   { title: 'Output tokens/s', number: true, value: (p) => p.outputTokens, text: (p) => rate(p.outputTokens) },
   { title: 'TTFT', number: true, wide: true, value: (p) => latency(p, 'ttft', 'p95'), text: (p) => latencies(p, 'ttft') },
   { title: 'TPOT', number: true, wide: true, value: (p) => latency(p, 'tpot', 'p95'), text: (p) => latencies(p, 'tpot') },
-  { title: 'Balanced by', value: (p) => p.policy },
+  { title: 'Balanced by', wide: true, value: (p) => p.policy },
 ], { empty: 'No pools.' });
 
 const endpoints = new Table('endpoints', 'Shares are of the pool’s picks: in the last 10 s, and since the start. Waiting, KV cache and their age are the endpoint’s own words.', [
