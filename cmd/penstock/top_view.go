@@ -220,7 +220,7 @@ func (v *topView) requests(paint style) []string {
 	for i := range v.snapshot.Requests {
 		r := &v.snapshot.Requests[i]
 		if v.has(r.ID, r.Phase, r.Endpoint, r.Pool, r.Route, r.Model) {
-			t = append(t, []string{cmp.Or(printable(r.ID), "-"), r.Phase, age(&r.Age), fmt.Sprint(r.Tokens), cmp.Or(r.Endpoint, "-"), r.Pool, r.Route, cmp.Or(printable(r.Model), "-")})
+			t = append(t, []string{cmp.Or(r.ID, "-"), r.Phase, age(&r.Age), fmt.Sprint(r.Tokens), cmp.Or(r.Endpoint, "-"), r.Pool, r.Route, cmp.Or(r.Model, "-")})
 		}
 	}
 	if n := v.snapshot.Unlisted; n > 0 {
@@ -246,7 +246,7 @@ func (v *topView) routes(paint style) []string {
 func (v *topView) eventLines(paint style) []string {
 	t := table{{"TIME", "LEVEL", "KIND", "POOL", "EVENT"}}
 	for _, e := range slices.Backward(v.events) {
-		text := printable(strings.TrimSpace(e.Text + "  " + e.Detail))
+		text := strings.TrimSpace(e.Text + "  " + e.Detail)
 		if v.has(e.Kind, e.Level, e.Pool, text) {
 			t = append(t, []string{e.Time.Local().Format("15:04:05"), e.Level, e.Kind, cmp.Or(e.Pool, "-"), text})
 		}
@@ -276,7 +276,7 @@ func (t table) format(paint style, how func(row, column int) string) []string {
 	for r, row := range t {
 		var b strings.Builder
 		for i, cell := range row {
-			text := strings.TrimPrefix(cell, ">")
+			text := printable(strings.TrimPrefix(cell, ">"))
 			fill := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(text)))
 			name := "faint"
 			if r > 0 {
@@ -319,7 +319,7 @@ func cut(line string, width int) string {
 	return line
 }
 
-// printable replaces what a terminal could take for a command: clients choose their requests' ids and models' names.
+// printable replaces what a terminal could take for a command: clients choose their requests' ids, and endpoints the words of some failures.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
