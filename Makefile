@@ -7,7 +7,7 @@ FUZZTIME ?= 10000x
 IMAGE_BUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w'
 CLUSTER = test/cluster/cluster
 
-.PHONY: help build image-files image image-reproducible cluster-up cluster-down cluster-image cluster-smoke test test-race lint fuzz conformance deploy-test rules-test e2e e2e-run e2e-build generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
+.PHONY: help build image-files image image-reproducible cluster-up cluster-down cluster-image cluster-smoke test test-race lint fuzz conformance browser-test deploy-test rules-test e2e e2e-run e2e-build generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,11 @@ rules-test: ## check the Prometheus rules and run their tests; installs promtool
 		{ service prometheus stop >/dev/null 2>&1 || true; }; }
 	promtool check rules deploy/prometheus/rules.yaml
 	promtool test rules deploy/prometheus/rules_test.yaml
+
+# A module of its own, for chromedp. BROWSER_OUT=DIR keeps the pictures.
+browser-test: build ## test the dashboard in a headless Chromium, which is installed by apt-get where it is missing
+	@test -x /usr/bin/chromium || test -n "$(CHROMIUM)" || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+	cd test/browser && $(GO) vet ./... && PENSTOCK=$(CURDIR)/bin/penstock $(GO) test -count=1 -timeout 5m
 
 # Two cores that have nothing else to do.
 twin: ## compare the simulator with real gateways before mock replicas

@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"gateway/route":             {},
 	"gateway/dispatch":          {"balancer", "config", "gateway/openai", "gateway/route"},
 	"gateway/bridge":            {"gateway/dispatch"},
+	"gateway/live":              {"gateway/dispatch"},
 	"gateway/bridge/bridgetest": {"balancer", "gateway/dispatch"},
 	"gateway/field":             {},
 	"gateway/grpc":              {},

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/penstock/penstock/gateway/live"
 )
 
 // The admin port serves a handful of scrapers and people. No page reads a request's body, of which the standard library skips 256 KiB at the most.
@@ -47,7 +49,10 @@ func (g *Gateway) adminPaths() *http.ServeMux {
 func (g *Gateway) adminPages() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{Registry: g.metrics.registry, EnableOpenMetrics: true}))
-	mux.HandleFunc("/{$}", g.serveStatusPage)
+	for _, path := range live.PagePaths {
+		mux.HandleFunc(path, live.ServePage)
+	}
+	mux.Handle("/debug/live", g.live)
 	mux.HandleFunc("/debug/endpoints", g.serveEndpoints)
 	mux.HandleFunc("/debug/config", g.serveConfig)
 	mux.HandleFunc("/debug/pprof/", g.whereProfiled(pprof.Index))

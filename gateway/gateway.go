@@ -24,6 +24,7 @@ import (
 	"github.com/penstock/penstock/gateway/dispatch"
 	"github.com/penstock/penstock/gateway/http1"
 	"github.com/penstock/penstock/gateway/http2"
+	"github.com/penstock/penstock/gateway/live"
 	"github.com/penstock/penstock/gateway/telemetry"
 	"github.com/penstock/penstock/health"
 )
@@ -99,6 +100,7 @@ type Gateway struct {
 
 	metrics  *metrics
 	observer *observer
+	live     *live.Hub
 	log      *accessLog
 	lines    *lineWriter
 }
@@ -107,7 +109,8 @@ type Gateway struct {
 // not called.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g := &Gateway{options: o.withDefaults(), started: time.Now(), after: time.After, slots: newSlots(cfg.Limits.Connections)}
-	g.logger = g.options.Logger
+	events := live.NewEvents()
+	g.logger = watched(g.options.Logger, events)
 	g.lines = newLineWriter(g.options.Stdout)
 	g.log = newAccessLog(g.lines)
 	g.metrics = newMetrics(func() []*dispatch.Pool { return g.dispatcher.Pools() }, g.slots.count, g.lines.dropped.Load)
@@ -140,6 +143,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 		dispatcher: g.dispatcher, probes: g.probes, polls: g.polls, metrics: g.metrics.discovery, logger: g.logger,
 		spoke: g.health.Changed, settingsChanged: make(chan struct{}, 1), silent: make(map[string]bool), settings: make(map[string]string),
 	}
+	g.live = g.newHub(events)
 	if err := g.startEngines(cfg); err != nil {
 		g.Close()
 		return nil, err
@@ -293,6 +297,7 @@ func (g *Gateway) Close() {
 	if g.traffic != nil {
 		<-g.slots.empty()
 	}
+	g.live.Close()
 	if g.adminAt != nil {
 		g.admin.Close()
 	}

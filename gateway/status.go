@@ -1,16 +1,14 @@
 package gateway
 
 import (
-	_ "embed"
 	"encoding/json"
-	"html/template"
 	"net/http"
 	"time"
 
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
-// status is the state of a gateway as the status page and /debug/endpoints show it.
+// status is the state of a gateway as /debug/endpoints shows it.
 type status struct {
 	State       string                     `json:"state"`
 	Version     string                     `json:"version"`
@@ -42,18 +40,4 @@ func (g *Gateway) serveEndpoints(w http.ResponseWriter, _ *http.Request) {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	encoder.Encode(g.status())
-}
-
-//go:embed status.html
-var statusHTML string
-
-var statusPage = template.Must(template.New("status").Parse(statusHTML))
-
-// serveStatusPage answers / with a page for people.
-func (g *Gateway) serveStatusPage(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Add("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	if err := statusPage.Execute(w, g.status()); err != nil {
-		g.logger.Debug("cannot send the status page", "error", err)
-	}
 }

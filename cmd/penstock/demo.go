@@ -56,7 +56,7 @@ func parseDemo(args []string, stderr io.Writer) (d *demoFlags, code int, ok bool
 	d = new(demoFlags)
 	f := newFlags("demo", "Runs a gateway, mock model servers and gentle traffic in one process, to look around. Nothing has to be installed.", stderr)
 	f.StringVar(&d.listen, "listen", "127.0.0.1:8000", "The gateway takes traffic at `HOST:PORT`; port 0 takes any that is free.")
-	f.StringVar(&d.admin, "admin", "127.0.0.1:8001", "The gateway's status page and metrics are served at `HOST:PORT`; port 0 takes any that is free.")
+	f.StringVar(&d.admin, "admin", "127.0.0.1:8001", "The gateway's dashboard and metrics are served at `HOST:PORT`; port 0 takes any that is free.")
 	f.IntVar(&d.replicas, "replicas", 3, "The gateway has `N` mock model servers behind it, from 1 to 64.")
 	f.StringVar(&d.profile, "profile", mock.DefaultOptions.Profile, "The mock model servers take as long as the model and GPU of the profile `NAME`.")
 	if code, ok := f.parse(args); !ok {
@@ -142,7 +142,7 @@ func (d *demoFlags) introduce(w io.Writer, g *gateway.Gateway) {
 	fmt.Fprintf(w, `A gateway with %s of the profile %s is running, with a few requests a second.
 
   traffic       http://%s
-  status page   http://%s/
+  dashboard     http://%s/
   metrics       http://%[4]s/metrics
 
 Ask it something, and watch the tokens come:
@@ -150,7 +150,7 @@ Ask it something, and watch the tokens come:
   curl -N http://%[3]s/v1/chat/completions -H 'Content-Type: application/json' -d '{"model": "%[5]s", "stream": true, "messages": [{"role": "user", "content": "Why is the sky blue?"}]}'
 
 Things to look at:
-  - the status page: requests in flight at each model server;
+  - the dashboard: requests in flight at each model server, also in a terminal by penstock top;
   - curl -i: the header x-penstock-endpoint says which one answered;
   - penstock_time_to_first_token_seconds in the metrics.
 

@@ -8,7 +8,7 @@ import (
 
 func TestDemo(t *testing.T) {
 	p := launch(t, "demo", "--listen", "127.0.0.1:0", "--admin", ":0", "--replicas", "2")
-	admin := p.stdout.await(t, `status page +http://(\S+)/\n`)[1]
+	admin := p.stdout.await(t, `dashboard +http://(\S+)/\n`)[1]
 	command := p.stdout.await(t, `(?m)^  (curl -N .*)$`)[1]
 	p.stdout.await(t, `Ctrl-C ends it`)
 

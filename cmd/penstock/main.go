@@ -33,6 +33,7 @@ var subcommands = []subcommand{
 	{"mock", "Run mock model servers that take as long as GPUs do.", mockCommand},
 	{"bench", "Send load to model servers or gateways, and report latencies and goodput.", benchCommand},
 	{"simulate", "Compare policies and plan replicas on a virtual clock, without hardware.", simulateCommand},
+	{"top", "Watch a gateway in the terminal.", topCommand},
 	{"check", "Say what is wrong with a configuration file.", checkCommand},
 	{"version", "Print which build this is.", versionCommand},
 }

@@ -21,6 +21,7 @@ type admission struct {
 	firstByte  int64     // when its response's head arrived; 0 if it has not
 	firstToken int64     // when its response's body began to arrive; 0 if it has not
 	cause      error     // why it failed, if the engine said so
+	listed     *Listed   // while somebody looks
 
 	// waiter holds what picks look at, whether the request waits or not.
 	waiter balancer.Waiter
@@ -132,5 +133,6 @@ func (x *Exchange) capture(b *balancer.Endpoint, now int64) bool {
 	if x.tracing.trace != nil {
 		x.tracing.trace.Attempt(x)
 	}
+	x.moved()
 	return true
 }

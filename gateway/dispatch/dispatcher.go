@@ -84,6 +84,8 @@ type Dispatcher struct {
 	table   atomic.Pointer[table]
 	listed  atomic.Pointer[[]*Pool] // the configured pools, by name
 
+	underway underway
+
 	mu     sync.Mutex
 	pools  map[string]*Pool // removed ones too, until they have drained
 	closed bool

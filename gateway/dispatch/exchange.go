@@ -103,7 +103,7 @@ func (x *Exchange) begin(d *Dispatcher, mirror bool) {
 
 func (a *admission) begin(d *Dispatcher, mirror bool) {
 	a.dispatcher, a.table, a.open, a.mirror = d, d.table.Load(), true, mirror
-	a.last, a.settings, a.cause = nil, nil, nil
+	a.last, a.settings, a.cause, a.listed = nil, nil, nil, nil
 	a.rand = rand.Uint64()
 	clear(a.waiter.Tried)
 	a.waiter.Request = balancer.Request{Rand: scramble(a.rand), Tried: a.tried[:0]}

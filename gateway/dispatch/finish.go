@@ -28,6 +28,7 @@ func (x *Exchange) Finish(o Outcome) {
 		panic("BUG: an exchange was finished twice, or was never begun")
 	}
 	a.open = false
+	a.unlist()
 	x.Finished, x.Outcome = Now(), o
 	if x.Endpoint != nil {
 		x.release(o, x.Finished)

@@ -61,6 +61,7 @@ func (p *Pool) replaceEndpoints() {
 	s := p.settings.Load()
 	next := make([]*Endpoint, 0, p.given.Len())
 	left := p.draining
+	var joined []*Endpoint
 	at := 0 // both lists are sorted by address
 	for i := range p.given.Len() {
 		g := p.given.At(i)
@@ -79,13 +80,12 @@ func (p *Pool) replaceEndpoints() {
 			if predecessor != nil {
 				left = append(left, predecessor)
 			}
-			e, left = takeBack(left, s.key(&g))
-		}
-		switch {
-		case e == nil:
-			e = p.newEndpoint(s, &g, predecessor)
-		case e != predecessor && predecessor != nil && predecessor.key.id == e.key.id:
-			e.unhealthy = predecessor.unhealthy // probes tell changes alone, and knew nothing of e meanwhile
+			if e, left = takeBack(left, s.key(&g)); e == nil {
+				e = p.newEndpoint(s, &g, predecessor)
+			} else if predecessor != nil && predecessor.key.id == e.key.id {
+				e.unhealthy = predecessor.unhealthy // probes tell changes alone, and knew nothing of e meanwhile
+			}
+			joined = append(joined, e)
 		}
 		if e.left.Load() {
 			e.left.Store(false)
@@ -97,8 +97,8 @@ func (p *Pool) replaceEndpoints() {
 	left = append(left, p.endpoints[at:]...)
 	slices.SortFunc(left, byAddress)
 	p.endpoints, p.draining = next, left
-	p.rebuild()
-	p.drain()
+	leaving := p.rebuild()
+	p.tellMoves(joined, append(leaving, p.drain()...))
 }
 
 // is reports whether the endpoint, at the same address as g, is what g and the settings say. Where the settings are those that it was last seen
@@ -139,8 +139,9 @@ func (p *Pool) newEndpoint(s *settings, g *Member, predecessor *Endpoint) *Endpo
 const notProbed = "not probed yet"
 
 // rebuild makes the balancer's snapshot of the endpoints that may be picked: those that are ready, or else, rather than none, those that are
-// being deleted and still serve. Never those that are merely not ready: their model is still loading. The lock is held.
-func (p *Pool) rebuild() {
+// being deleted and still serve. Never those that are merely not ready: their model is still loading. It returns those that are being deleted as of
+// now. The lock is held.
+func (p *Pool) rebuild() (leaving []*Endpoint) {
 	now, s := Now(), p.settings.Load()
 	candidates, condition := p.candidates()
 	p.updateEjector(candidates)
@@ -154,6 +155,9 @@ func (p *Pool) rebuild() {
 			}
 			e.fresh = false
 		}
+		if state == Draining && e.State() != Draining && !e.fresh {
+			leaving = append(leaving, e)
+		}
 		if e.condition == condition && e.unhealthy == "" && !e.ejected {
 			picked = append(picked, e.Balancer)
 		}
@@ -161,6 +165,7 @@ func (p *Pool) rebuild() {
 	}
 	p.balancer.SetSnapshot(balancer.NewSnapshot(picked, balancer.Options{MaxInFlight: int64(s.config.MaxInFlight)}))
 	p.dispatcher.changed()
+	return leaving
 }
 
 // candidates are the endpoints that would be picked but for ejection, and the condition that they are in. The lock is held.
@@ -195,13 +200,18 @@ func (e *Endpoint) want() State {
 }
 
 // drain marks the endpoints that left the pool and closes those that are idle already. It comes after the snapshot without them: a
-// request that captures one nevertheless either is counted here or sees the mark and picks again. The lock is held.
-func (p *Pool) drain() {
+// request that captures one nevertheless either is counted here or sees the mark and picks again. It returns those that took picks until now. The
+// lock is held.
+func (p *Pool) drain() (leaving []*Endpoint) {
 	for _, e := range p.draining {
+		if e.State() != Draining {
+			leaving = append(leaving, e)
+		}
 		e.left.Store(true)
 		e.state.Store(uint32(Draining))
 	}
 	p.closeIdle()
+	return leaving
 }
 
 // closeIdle closes and forgets the draining endpoints that no exchange holds. The lock is held.

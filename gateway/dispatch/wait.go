@@ -19,6 +19,7 @@ func (x *Exchange) stay(now int64) (*balancer.Endpoint, *Reply) {
 		a.exit()
 		return nil, p.refuse(a.settings.replies.queueFull)
 	}
+	x.moved()
 	p.queueTimer.arm(now + int64(a.settings.config.Queue.Timeout))
 	// Whoever cancelled or removed the pool before the waiter was in the queue has not found it there.
 	if outdated := a.left.Load() || p.Removed(); !outdated || !p.balancer.Cancel(&a.waiter) {

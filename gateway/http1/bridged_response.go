@@ -122,6 +122,7 @@ func (b *bridged) Write(p []byte) error {
 	now := dispatch.Now()
 	x.ResponseBytes += int64(len(p))
 	x.SentBody(now)
+	x.Progress(c.resp.usage.Events)
 	c.arm(phaseStream, now, c.times.stream)
 	if c.sc != nil && b.bodyRead.Load() {
 		c.slim()

@@ -232,6 +232,7 @@ func (c *clientConn) relayBody(u *upstreamConn, head []byte) bool {
 	c.x.ResponseBytes += int64(len(body))
 	if len(body) > 0 {
 		c.x.SentBody(now)
+		c.x.Progress(r.usage.Events)
 	}
 	u.buf.consume(len(body))
 	switch {

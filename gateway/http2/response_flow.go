@@ -252,6 +252,15 @@ func (s *stream) noteBody(p []byte, now int64) {
 		}
 		s.await(s.opts.times.stream, true)
 	}
+	x.Progress(s.tokens())
+}
+
+// tokens is how many the response has had so far, one for each event or message.
+func (s *stream) tokens() int64 {
+	if s.usage != nil {
+		return s.usage.Events
+	}
+	return s.x.Events
 }
 
 // responseTrailers takes the trailers that end the response.
