@@ -9,6 +9,8 @@
 // beside which this one has no default; secret marks values that may be credentials, which errors never repeat and Redacted hides. The reference, docs/configuration.md, is made of the comments below by go generate.
 package config
 
+import "time"
+
 //go:generate go run ./internal/reference
 
 // Config is the whole configuration of a gateway.
@@ -39,6 +41,10 @@ type Config struct {
 	Shutdown Shutdown `yaml:"shutdown"`
 	// Autoscale answers the HPA and KEDA; without it nothing does.
 	Autoscale *Autoscale `yaml:"autoscale"`
+	// ActiveFrom is when a change of the configuration takes effect, as a time of RFC 3339 such as 2026-11-26T14:00:00Z. Replicas of a gateway get a
+	// changed file one after the other: with a time that is later than all of them get it, they take it at once, and no user of a split meets
+	// the new weights and then the old ones. Without it, or when it has passed, and at the gateway's start, that is at once.
+	ActiveFrom string `yaml:"activeFrom"`
 	// Pools names the sets of replicas; the name is what routes, metrics and logs use. At least one is needed.
 	Pools map[string]*Pool `yaml:"pools"`
 	// Routes are tried in order; the first that matches takes the request. Without routes, a single pool takes everything.
@@ -122,4 +128,13 @@ type Shutdown struct {
 	LameDuck Duration `yaml:"lameDuck" min:"0s" max:"1h"`
 	// Drain is how long in-flight requests may then take to finish before they are cut.
 	Drain Duration `yaml:"drain" min:"0s" max:"24h"`
+}
+
+// Activation is the time of ActiveFrom; long past if there is none.
+func (c *Config) Activation() time.Time {
+	at, err := time.Parse(time.RFC3339, c.ActiveFrom)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Validate says everything that is wrong with a configuration, as Errors without places, or returns nil. It reads the certificates
@@ -21,6 +22,9 @@ func (c *Config) Validate() error {
 func validate(c *Config, r *report) {
 	r.values(reflect.ValueOf(c).Elem(), "", "")
 	r.listeners(c)
+	if _, err := time.Parse(time.RFC3339, c.ActiveFrom); c.ActiveFrom != "" && err != nil {
+		r.value("activeFrom", quote(c.ActiveFrom)+" is not a time", "want one of RFC 3339, such as 2026-11-26T14:00:00Z")
+	}
 	r.adminSecurity(&c.AdminSecurity, "adminSecurity")
 	if c.TLS != nil {
 		r.listenerTLS(c.TLS, "tls")

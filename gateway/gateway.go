@@ -67,6 +67,8 @@ type Gateway struct {
 	generation atomic.Int64
 	fileSum    contentSum              // of the configuration file when it was last looked at
 	content    []byte                  // of the configuration file when it was last taken; nil until it was read again
+	later      *later                  // what waits for its time; nil if nothing does
+	activation *time.Timer             // looks whether that has come
 	settings   map[string]*config.Pool // that pools have from where their endpoints are discovered
 	used       map[string]*config.Pool // what is in force of that
 
@@ -108,7 +110,7 @@ type Gateway struct {
 // New makes a gateway that is configured with cfg, which must be valid and must not be changed afterwards. Close it if Run is
 // not called.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
-	g := &Gateway{options: o.withDefaults(), started: time.Now(), after: time.After, slots: newSlots(cfg.Limits.Connections)}
+	g := &Gateway{options: o.withDefaults(), started: time.Now(), after: time.After, activation: time.NewTimer(0), slots: newSlots(cfg.Limits.Connections)}
 	events := live.NewEvents()
 	g.logger = watched(g.options.Logger, events)
 	g.lines = newLineWriter(g.options.Stdout)

@@ -87,6 +87,8 @@ func (g *Gateway) control(ctx context.Context) (why string) {
 			g.applySettings()
 		case <-configs.C:
 			g.reloadIfChanged()
+		case <-g.activation.C:
+			g.activate()
 		case <-certificates.C:
 			g.refreshCertificates()
 			g.refreshAdminCredentials()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/discovery"
@@ -95,7 +96,7 @@ func (g *Gateway) reloadIfChanged() {
 	}
 	g.fileSum = sum
 	if err == nil {
-		err = g.take(content, false)
+		err = g.takeFile(content, false)
 	}
 	g.tellFile(err)
 }
@@ -110,9 +111,49 @@ func (g *Gateway) reload() {
 	content, sum, err := readContent(g.options.ConfigPath)
 	g.fileSum = sum
 	if err == nil {
-		err = g.take(content, true)
+		err = g.takeFile(content, true)
 	}
 	g.tellFile(err)
+}
+
+// errLater says that a file holds a configuration that takes effect later.
+var errLater = errors.New("the configuration takes effect later")
+
+// later is a file's content that takes effect at a time of the wall clock, as all replicas of a gateway go by that.
+type later struct {
+	content []byte
+	at      time.Time
+}
+
+// takeFile is take for what was read from the file. What is to take effect later waits; the next file that is sound takes its place.
+func (g *Gateway) takeFile(content []byte, force bool) error {
+	c, _, err := g.parse(content)
+	if err != nil {
+		return err
+	}
+	if at := c.Activation(); time.Until(at) > 0 && (force || !same(c, g.config.Load())) {
+		g.later = &later{content, at}
+		g.activation.Reset(0)
+		g.logger.Info("configuration is sound and takes effect later", "file", g.options.ConfigPath, "at", at)
+		return errLater
+	}
+	g.later = nil
+	return g.take(content, force)
+}
+
+// activate applies the configuration that waits, if its time has come. The wall clock may jump: it is looked at every second, and when the time
+// should have come.
+func (g *Gateway) activate() {
+	if g.later == nil {
+		return
+	}
+	if left := time.Until(g.later.at); left > 0 {
+		g.activation.Reset(min(left, time.Second))
+		return
+	}
+	content := g.later.content
+	g.later = nil
+	g.tellFile(g.take(content, false))
 }
 
 // readContent reads a file. The sum of a file that cannot be read is that of its error, so that the same fault is told once.
@@ -269,13 +310,13 @@ func onOff(on bool) string {
 
 // tellFile tells what came of reading the configuration file. Settings of Services do not count for what it notes, as they are read by themselves.
 func (g *Gateway) tellFile(err error) {
-	g.metrics.lastReload.Set(oneIf(err == nil || err == errUnchanged))
+	g.metrics.lastReload.Set(oneIf(err == nil || err == errUnchanged || err == errLater))
 	g.tellReload(err)
 }
 
 // tellReload counts and logs what came of a reload. Every error gets a line of its own.
 func (g *Gateway) tellReload(err error) {
-	if err == errUnchanged {
+	if err == errUnchanged || err == errLater {
 		return
 	}
 	g.metrics.reloads.WithLabelValues(result(err)).Inc()

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // mocks is a Deployment of mock model servers and its Service, as deploy/examples has them for real ones: a readiness probe, a pause before the
@@ -42,7 +43,7 @@ spec:
   ports: [{name: http, port: 80, targetPort: http}]
 `
 
-// values are those of the chart. %[1]s is the image, %[3]d and %[4]d are the weights of the split.
+// values are those of the chart. %[1]s and %[2]s are the image, %[3]d and %[4]d the weights of the split, and %[5]s says when they take effect.
 const values = `
 image: {repository: %[1]s, tag: %[2]s, pullPolicy: Never}
 shutdown: {lameDuckSeconds: 5, drainSeconds: 60}
@@ -50,6 +51,7 @@ resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 512Mi}}
 autoscale: {enabled: true, customMetrics: true}
 tests: {enabled: false}
 config:
+  %[5]s
   debugHeaders: true
   pools:
     llama:
@@ -75,7 +77,7 @@ func (s *suite) install(t *testing.T) {
 	uninstalled = append(uninstalled, s.uninstall)
 	s.scaleMocks(t, "llama", 3)
 	s.scaleMocks(t, "next", 0)
-	s.configure(t, 100, 0)
+	s.configure(t, 100, 0, time.Time{})
 	kubectl(t, "rollout status -n "+gatewayNamespace+" deployment/penstock --timeout=120s")
 	kubectl(t, "rollout status -n "+modelsNamespace+" deployment/llama --timeout=120s")
 }
@@ -97,16 +99,21 @@ func (s *suite) scaleMocks(t *testing.T, name string, replicas int) {
 	apply(t, fmt.Sprintf(mocks, name, modelsNamespace, replicas, s.image))
 }
 
-// configure installs the chart, or upgrades it, with these weights of the pools llama and next.
-func (s *suite) configure(t *testing.T, llama, next int) {
+// configure installs the chart, or upgrades it, with these weights of the pools llama and next, which take effect at a time; if that is zero, as soon
+// as they are known.
+func (s *suite) configure(t *testing.T, llama, next int, at time.Time) {
 	t.Helper()
-	at := strings.LastIndex(s.image, ":") // a registry may have a port
-	if at < 0 {
+	activeFrom := ""
+	if !at.IsZero() {
+		activeFrom = "activeFrom: " + at.UTC().Format(time.RFC3339)
+	}
+	colon := strings.LastIndex(s.image, ":") // a registry may have a port
+	if colon < 0 {
 		t.Fatalf("the image %q has no tag", s.image)
 	}
-	repository, tag := s.image[:at], s.image[at+1:]
+	repository, tag := s.image[:colon], s.image[colon+1:]
 	file := filepath.Join(t.TempDir(), "values.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, values, repository, tag, llama, next), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, values, repository, tag, llama, next, activeFrom), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	run(t, "", environment("HELM", "helm"), "upgrade", "--install", "penstock", environment("PENSTOCK_E2E_CHART", "../../deploy/helm/penstock"),
