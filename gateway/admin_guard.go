@@ -65,7 +65,7 @@ func (g *Gateway) sheltered(next http.Handler) http.Handler {
 }
 
 // isForeignFetch says whether a browser asks on behalf of another site's page, by the fetch metadata that it sends (W3C, "Fetch Metadata Request Headers").
-// Links to the status page work: who follows one sees the page, and the site that has it does not. An origin on another port of the same host is the same site,
+// Links to the dashboard work: who follows one sees the page, and the site that has it does not. An origin on another port of the same host is the same site,
 // and somebody else's nevertheless.
 func isForeignFetch(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
