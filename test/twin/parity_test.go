@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,7 +51,7 @@ func testParity(t *testing.T, policy string) {
 	if policy != "auto" {
 		return
 	}
-	checkCoverage(t, events)
+	cover(events).check(t)
 	// Were any of this not needed for parity, its loss would not show.
 	for _, c := range []struct {
 		name   string
@@ -80,56 +82,71 @@ func testParity(t *testing.T, policy string) {
 	}
 }
 
-// checkCoverage requires that the load put the policy to the test.
-func checkCoverage(t *testing.T, events []event) {
-	t.Helper()
-	var picks, none, busy, tried, casts, said, dones, failed, turnedAway, told int
-	chosen := make(map[int]int)
+// coverage is how often a recording has what puts a policy to the test.
+type coverage struct {
+	picks, none, busy, tried, casts, said, dones, failed, turnedAway, told int
+	chosen                                                                 map[int]int
+}
+
+func cover(events []event) coverage {
+	c := coverage{chosen: make(map[int]int)}
 	for _, e := range events {
 		switch {
 		case e.cast != nil:
-			casts++
+			c.casts++
 		case e.signals != nil:
-			said++
+			c.said++
 		case e.pick != nil:
-			picks++
-			chosen[e.pick.chosen]++
-			if e.pick.chosen < 0 {
-				none++
-			}
-			if len(e.pick.tried) > 0 {
-				tried++
-			}
-			for _, c := range e.pick.counts {
-				if c.inFlight > 1 && c.owed > 0 {
-					busy++
-					break
-				}
-			}
+			c.addPick(e.pick)
 		case e.done != nil:
-			dones++
-			for _, n := range []struct {
-				is bool
-				n  *int
-			}{{e.done.done.Failed, &failed}, {e.done.done.Busy, &turnedAway}, {e.done.done.Told, &told}} {
-				if n.is {
-					*n.n++
-				}
-			}
+			c.addDone(&e.done.done)
 		}
 	}
+	return c
+}
+
+func (c *coverage) addPick(k *pick) {
+	c.picks++
+	c.chosen[k.chosen]++
+	if k.chosen < 0 {
+		c.none++
+	}
+	if len(k.tried) > 0 {
+		c.tried++
+	}
+	if slices.ContainsFunc(k.counts, func(n counts) bool { return n.inFlight > 1 && n.owed > 0 }) {
+		c.busy++
+	}
+}
+
+func (c *coverage) addDone(d *balancer.Done) {
+	c.dones++
+	for _, n := range []struct {
+		is bool
+		n  *int
+	}{{d.Failed, &c.failed}, {d.Busy, &c.turnedAway}, {d.Told, &c.told}} {
+		if n.is {
+			*n.n++
+		}
+	}
+}
+
+// check requires that the load put the policy to the test.
+func (c coverage) check(t *testing.T) {
+	t.Helper()
 	t.Logf("%d picks by endpoint %v: %d while requests and prompts were underway, %d without room, %d after another endpoint failed; %d snapshots; "+
-		"%d signals; %d ends: %d told tokens, %d failed, %d turned away", picks, chosen, busy, none, tried, casts, said, dones, told, failed, turnedAway)
-	for _, c := range []struct {
+		"%d signals; %d ends: %d told tokens, %d failed, %d turned away", c.picks, c.chosen, c.busy, c.none, c.tried, c.casts, c.said, c.dones, c.told, c.failed,
+		c.turnedAway)
+	for _, n := range []struct {
 		what        string
 		have, least int
 	}{
-		{"picks", picks, parityRequests}, {"picks while requests were underway", busy, parityRequests / 8}, {"picks after a failure", tried, 1},
-		{"snapshots", casts, 2}, {"signals", said, 2 * parityReplicas}, {"answers that told tokens", told, parityRequests / 2}, {"failures", failed, 3},
-		{"back-pressure", turnedAway, 1},
+		{"picks", c.picks, parityRequests}, {"picks while requests were underway", c.busy, parityRequests / 8}, {"picks after a failure", c.tried, 1},
+		{"snapshots", c.casts, 2}, {"signals", c.said, 2 * parityReplicas}, {"answers that told tokens", c.told, parityRequests / 2},
+		{"failures", c.failed, leastFailures}, {"back-pressure", c.turnedAway, 1},
 	} {
-		if c.have < c.least {
-			t.Errorf("the recording has %d %s, want at least %d", c.have, c.what, c.least)
+		if n.have < n.least {
+			t.Errorf("the recording has %d %s, want at least %d", n.have, n.what, n.least)
 		}
 	}
 }
@@ -138,6 +155,7 @@ const (
 	parityReplicas = 8
 	parityRequests = 500
 	parityRate     = 200 // a second
+	leastFailures  = 3
 )
 
 // parityObjectives are tight enough for the mocks' speed that some are missed.
@@ -162,13 +180,12 @@ func record(t *testing.T, policy string) []event {
 		t.Fatal(err)
 	}
 	var beside sync.WaitGroup
-	defer beside.Wait()
 	beside.Go(func() { makeTrouble(t, replicas, load.Duration()) })
 	beside.Go(func() { send(t, load, other, 2) })
 	send(t, load, url, 1)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.events
+	beside.Wait()
+	provoke(t, r, url, replicas)
+	return r.recording()
 }
 
 // send sends the load, as another one of as many requests if the salt is another.
@@ -197,6 +214,41 @@ func makeTrouble(t *testing.T, replicas []*mock.Server, load time.Duration) {
 			t.Error(err)
 		}
 		time.Sleep(step)
+	}
+}
+
+// provoke sees to it that a request was turned away, and that some met dead replicas and were sent elsewhere, however well the policy got by
+// before: it lets the replica die that had the last request, until the policy has none left to get by with.
+func provoke(t *testing.T, r *recorder, url string, replicas []*mock.Server) {
+	ask := func() {
+		body := `{"model": "llama-3-8b", "max_tokens": 1, "messages": [{"role": "user", "content": "Are you there?"}]}`
+		answer, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+	}
+	for _, s := range replicas {
+		if err := s.SetFaults([]mock.Fault{{Kind: mock.StatusAnswer, Status: 429, Next: 1}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask()
+	for range 4 * len(replicas) {
+		ask()
+		events := r.recording()
+		if c := cover(events); c.tried > 0 && c.failed >= leastFailures {
+			return
+		}
+		name := lastChosen(events)
+		for _, s := range replicas {
+			if s.Addr() != name {
+				continue
+			}
+			if err := s.SetFaults([]mock.Fault{{Kind: mock.Death, For: mock.Duration(time.Hour)}}); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

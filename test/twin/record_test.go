@@ -146,6 +146,13 @@ func (p *recorder) Done(e *balancer.Endpoint, r *balancer.Request, d balancer.Do
 	p.stage.policy.Done(a.endpoint, r, d)
 }
 
+// recording returns what was recorded so far.
+func (p *recorder) recording() []event {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.events)
+}
+
 // replay tells another policy the same, and returns what it decided. What change does to a copy of an event, or leaves out by returning false,
 // is how the two differ; nil is no change.
 func replay(events []event, policy balancer.Policy, change func(*event) bool) []outputs {
@@ -182,6 +189,24 @@ func recorded(events []event) (all []outputs) {
 		}
 	}
 	return all
+}
+
+// lastChosen is the name of the endpoint that was picked last; empty if that was none.
+func lastChosen(events []event) string {
+	var names []string
+	last := -1
+	for _, e := range events {
+		switch {
+		case e.actor != nil:
+			names = append(names, *e.actor)
+		case e.pick != nil:
+			last = e.pick.chosen
+		}
+	}
+	if last < 0 {
+		return ""
+	}
+	return names[last]
 }
 
 // differ counts the picks that went elsewhere, and those of which anything else differs.
