@@ -34,7 +34,7 @@ func TestCanary(t *testing.T) {
 		t.Errorf("%d users were seen, and left out was %v", len(r.Users), r.LeftOut)
 	}
 	for _, m := range r.MovesBack("llama", "next") {
-		t.Errorf("%s was moved back from next to llama: the last request to next was sent %v, the first one to llama %v", m.User, m.Between[0], m.Between[1])
+		t.Errorf("%s was moved back from next to llama: it had an answer from next %v, and sent a request that llama answered %v", m.User, m.Between[0], m.Between[1])
 	}
 }
 

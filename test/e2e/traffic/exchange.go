@@ -38,12 +38,13 @@ type exchange struct {
 	end    time.Time
 
 	server      server
-	status      string // the status of HTTP, or the code of gRPC; empty without an answer
-	code        string // what an error's body says in its field code
-	connections int    // were taken for the request: more than one where net/http sent it again on another connection
-	reused      bool   // the last of them had carried another request
-	bytes       int    // of the body or the messages
-	pieces      int    // tokens' chunks or messages
+	known       time.Time // when the head of the answer came, which says who the server is; zero without an answer
+	status      string    // the status of HTTP, or the code of gRPC; empty without an answer
+	code        string    // what an error's body says in its field code
+	connections int       // were taken for the request: more than one where net/http sent it again on another connection
+	reused      bool      // the last of them had carried another request
+	bytes       int       // of the body or the messages
+	pieces      int       // tokens' chunks or messages
 	first, last time.Time
 	maxGap      time.Duration // the longest pause between two pieces
 

@@ -41,6 +41,7 @@ func (c *grpcClient) close() { c.conn.Close() }
 type seen struct {
 	mu              sync.Mutex
 	header, trailer metadata.MD // nil if it did not come
+	known           time.Time   // when the first of them came
 	bytes           int
 }
 
@@ -64,9 +65,12 @@ func (watcher) HandleRPC(ctx context.Context, s stats.RPCStats) {
 	defer n.mu.Unlock()
 	switch s := s.(type) {
 	case *stats.InHeader:
-		n.header = s.Header
+		n.header, n.known = s.Header, time.Now()
 	case *stats.InTrailer:
 		n.trailer = s.Trailer
+		if n.known.IsZero() {
+			n.known = time.Now()
+		}
 	case *stats.InPayload:
 		n.bytes += s.Length
 	}
@@ -115,6 +119,7 @@ func (c *grpcClient) send(ctx context.Context, o *Options, e *exchange) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e.bytes = n.bytes
+	e.known = n.known
 	e.server = serverOf(func(name string) string {
 		if values := append(n.header.Get(name), n.trailer.Get(name)...); len(values) > 0 {
 			return values[0]

@@ -80,7 +80,7 @@ func (c *httpClient) send(ctx context.Context, o *Options, e *exchange) {
 		return
 	}
 	defer w.Body.Close()
-	e.server = serverOf(w.Header.Get)
+	e.server, e.known = serverOf(w.Header.Get), time.Now()
 	e.status = strconv.Itoa(w.StatusCode)
 	switch {
 	case w.StatusCode != http.StatusOK:

@@ -55,8 +55,8 @@ type endpoint struct {
 
 // visit is one answer to a user.
 type visit struct {
-	sent time.Time
-	from server
+	sent, known time.Time
+	from        server
 }
 
 // newPeriod begins a period; before is the one that ends with it, if there is one.
@@ -153,7 +153,7 @@ func (p *period) visited(e *exchange) {
 		return
 	}
 	p.visits++
-	p.users[e.user] = append(p.users[e.user], visit{e.start, e.server})
+	p.users[e.user] = append(p.users[e.user], visit{e.start, e.known, e.server})
 }
 
 // report sums the period up.
@@ -209,13 +209,16 @@ func (p *period) spans(visits []visit, name func(server) string) (spans []Span) 
 		if last := len(spans) - 1; last >= 0 && spans[last].Name == n {
 			spans[last].Last = v.sent
 			spans[last].Answers++
+			if v.known.Before(spans[last].Known) {
+				spans[last].Known = v.known
+			}
 			continue
 		}
 		if len(spans) == maxSpans {
 			p.leftOut["spans"] = true
 			return spans
 		}
-		spans = append(spans, Span{Name: n, First: v.sent, Last: v.sent, Answers: 1})
+		spans = append(spans, Span{Name: n, First: v.sent, Last: v.sent, Known: v.known, Answers: 1})
 	}
 	return spans
 }

@@ -118,8 +118,10 @@ type User struct {
 type Span struct {
 	Name string `json:"name"`
 	// First and Last are when the first and the last of its requests were sent.
-	First   time.Time `json:"first"`
-	Last    time.Time `json:"last"`
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+	// Known is when the user first knew: when the head of the first of the answers came.
+	Known   time.Time `json:"known"`
 	Answers int       `json:"answers"`
 }
 
@@ -203,11 +205,23 @@ func (r *Report) Moves() (moves []Move) {
 	return moves
 }
 
-// MovesBack are the changes from a label to one that comes before it in the order given, such as from new to old.
+// MovesBack are the changes from a label to one that comes before it in the order given, such as from new to old. Of requests that were underway
+// at the same time none is the earlier one, however little later one of them was sent: a user is moved back who had known the new label when a
+// request was sent that the old one answered.
 func (r *Report) MovesBack(order ...string) (back []Move) {
-	for _, m := range r.Moves() {
-		if to := slices.Index(order, m.To); to >= 0 && to < slices.Index(order, m.From) {
-			back = append(back, m)
+	for _, name := range slices.Sorted(maps.Keys(r.Users)) {
+		spans := r.Users[name].Labels
+		for i, to := range spans {
+			at := slices.Index(order, to.Name)
+			if at < 0 {
+				continue
+			}
+			for _, from := range spans[:i] {
+				if slices.Index(order, from.Name) > at && from.Known.Before(to.Last) {
+					back = append(back, Move{name, from.Name, to.Name, [2]time.Time{from.Known, to.Last}})
+					break
+				}
+			}
 		}
 	}
 	return back

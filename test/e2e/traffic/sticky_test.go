@@ -96,6 +96,39 @@ func TestMoves(t *testing.T) {
 	}
 }
 
+// Which of two requests came first is not known where the second was sent before the first was answered.
+func TestWhatWasUnderwayAtOnceIsNoMove(t *testing.T) {
+	type sending struct {
+		sent, known int // in seconds
+		label       string
+	}
+	for _, c := range []struct {
+		name     string
+		requests []sending
+		back     [][2]int // when the new label was known, and the old one's request sent
+	}{
+		{"one after the other", []sending{{1, 2, "v1"}, {3, 4, "v2"}, {5, 6, "v1"}}, [][2]int{{4, 5}}},
+		{"at once", []sending{{1, 2, "v1"}, {3, 5, "v2"}, {4, 6, "v1"}, {7, 8, "v2"}}, nil},
+		{"at once and again", []sending{{3, 5, "v2"}, {4, 6, "v1"}, {7, 8, "v1"}}, [][2]int{{5, 7}}},
+		{"after an earlier answer", []sending{{1, 9, "v2"}, {2, 3, "v2"}, {4, 5, "v1"}}, [][2]int{{3, 4}}},
+		{"after an answer before the last", []sending{{1, 2, "v2"}, {2, 4, "v1"}, {3, 9, "v2"}, {5, 6, "v1"}}, [][2]int{{2, 5}}},
+	} {
+		p := newPeriod(nil)
+		at := func(s int) time.Time { return p.began.Add(time.Duration(s) * time.Second) }
+		for _, r := range c.requests {
+			p.sent(SSE, 0)
+			p.ended(&exchange{kind: SSE, user: "u", outcome: OK, start: at(r.sent), known: at(r.known), server: server{replica: r.label, label: r.label}})
+		}
+		var want []Move
+		for _, b := range c.back {
+			want = append(want, Move{"u", "v2", "v1", [2]time.Time{at(b[0]), at(b[1])}})
+		}
+		if back := p.report().MovesBack("v1", "v2"); !slices.Equal(back, want) {
+			t.Errorf("%s: moved back %v, want %v", c.name, back, want)
+		}
+	}
+}
+
 // Users' histories go by the times at which requests were sent, whichever ended first.
 func TestHistoryGoesBySending(t *testing.T) {
 	p := newPeriod(nil)
@@ -104,12 +137,12 @@ func TestHistoryGoesBySending(t *testing.T) {
 		sent  int
 		label string
 	}{{3, "v2"}, {1, "v1"}, {4, "v2"}, {2, "v1"}, {-1, "v1"}} {
-		e := &exchange{kind: SSE, user: "u", outcome: OK, start: at(c.sent), first: at(c.sent + 1), server: server{replica: "r" + c.label, label: c.label}}
+		e := &exchange{kind: SSE, user: "u", outcome: OK, start: at(c.sent), known: at(c.sent + 1), server: server{replica: "r" + c.label, label: c.label}}
 		p.sent(SSE, 0)
 		p.ended(e)
 	}
 	r := p.report()
-	want := []Span{{"v1", at(-1), at(2), 3}, {"v2", at(3), at(4), 2}}
+	want := []Span{{"v1", at(-1), at(2), at(0), 3}, {"v2", at(3), at(4), at(4), 2}}
 	if got := r.Users["u"].Labels; !slices.Equal(got, want) {
 		t.Errorf("history %v, want %v", got, want)
 	}
