@@ -1,17 +1,17 @@
 # The gateway's image: two static binaries on a base that has authorities to check endpoints' certificates by, and no shell.
 #
-# It is reproducible. The binaries are so whatever the folder, machine or time: `make image-reproducible` checks that, and the same Go version
-# gives the same bytes without Docker (`make image-files && sha256sum bin/image/*`; compare with the image's, copied out by `docker cp`). The
-# image is, with BuildKit and bases named by digest, as `make image` lets the exporter give every file one time: build twice with --no-cache
-# and compare `docker image inspect --format '{{.Id}}' penstock:dev`.
+# It is reproducible. The binaries are so whatever the folder, machine or time: the same Go version gives the same bytes without an image
+# (`make image-files VERSION=... && sha256sum bin/image/*`). The image is, with bases named by digest and all files given one time, as `make image`
+# has it done. `make image-test` builds it twice, from nothing, and compares both.
 #
 # Both bases can be named by digest: --build-arg GO_IMAGE=golang:1.26.8@sha256:... --build-arg BASE_IMAGE=...
+# VERSION is what the program says of itself, in `penstock version`, its metrics and its pages.
 ARG GO_IMAGE=golang:1.26.8
 ARG BASE_IMAGE=gcr.io/distroless/static:nonroot
 
 # Go builds for any platform on the machine's own.
 FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
-ARG TARGETOS TARGETARCH
+ARG TARGETOS TARGETARCH VERSION
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download

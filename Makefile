@@ -3,11 +3,11 @@ GO ?= go
 # A number of runs, as a duration that ends amid a run makes the fuzzer fail with "context deadline exceeded".
 FUZZTIME ?= 10000x
 
-# Without the state of the repository, so that a checkout and the image's build, which has none, give the same bytes.
-IMAGE_BUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w'
+# Without the state of the repository, so that a checkout and the image's build, which has none, give the same bytes. VERSION says which it is.
+IMAGE_BUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w $(if $(VERSION),-X github.com/penstock/penstock/gateway.release=$(VERSION))'
 CLUSTER = test/cluster/cluster
 
-.PHONY: help build image-files image image-reproducible cluster-up cluster-down cluster-image cluster-smoke test test-race lint fuzz conformance browser-test deploy-test rules-test e2e e2e-run e2e-build generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
+.PHONY: help build image-files image image-test cluster-up cluster-down cluster-image cluster-smoke test test-race lint fuzz conformance browser-test deploy-test rules-test e2e e2e-run e2e-build generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,10 +84,11 @@ image-files: ## build what the image holds into bin/image: static binaries
 # The exporter gives all files one time, that of the last commit.
 image: ## build the image penstock:dev with docker's buildx
 	docker buildx build --provenance=false --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
-		--output type=docker,name=penstock:dev,rewrite-timestamp=true .
+		--build-arg VERSION=$$(git describe --tags --always --dirty) --output type=docker,name=penstock:dev,rewrite-timestamp=true .
 
-image-reproducible: ## build what the image holds from two folders, and see that it is the same bytes
-	./test/image-reproducible
+# Linux and root, no container engine and no image registry. IMAGE_OUT=FILE keeps the image.
+image-test: ## build the Dockerfile on stand-ins of its bases, twice, and check the image
+	./test/image-build
 
 # Linux and root, no container engine. test/cluster/README.md has the rest.
 cluster-up: ## start the test cluster, a real one-node Kubernetes; builds it first, about 10 minutes, if that was never done

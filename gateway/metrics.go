@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"runtime"
 	"runtime/debug"
 
@@ -122,18 +123,22 @@ func gaugeFunc(name, help string, value func() float64) prometheus.GaugeFunc {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, value)
 }
 
-// Version returns the version of the program's main module as the go command recorded it, with the commit where it is known.
+// release is the version that the linker was told, by -X. An image is built without the repository, from which the go command would know it.
+var release string
+
+// Version returns the version that the program was built as, else that of its main module as the go command recorded it, with the commit where it
+// is known.
 func Version() (version, commit string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown", ""
+		return cmp.Or(release, "unknown"), ""
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
 			commit = s.Value
 		}
 	}
-	return info.Main.Version, commit
+	return cmp.Or(release, info.Main.Version), commit
 }
 
 func buildInfo() prometheus.Collector {
