@@ -85,9 +85,9 @@ func Start(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.assemble()
-	s.running.Go(func() { s.serve(s.http.ServeTLS(netutil.LimitListener(s.port, maxConnections), "", "")) })
+	s.running.Go(func() { s.serve(s.http.ServeTLS(newDoor(s.port), "", "")) })
 	if s.kedaPort != nil {
-		s.running.Go(func() { s.serve(s.keda.Serve(netutil.LimitListener(s.kedaPort, maxConnections))) })
+		s.running.Go(func() { s.serve(s.keda.Serve(netutil.LimitListener(s.kedaPort, maxKEDAConnections))) })
 	}
 	for _, t := range s.tasks() {
 		s.running.Go(func() { t.run(s.ctx, s.logger) })
