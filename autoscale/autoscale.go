@@ -24,8 +24,6 @@ type Options struct {
 	Config config.Autoscale
 	// Kube is the cluster.
 	Kube *kube.Client
-	// Finder finds the replicas of the gateway; nil looks into the EndpointSlices of their Service.
-	Finder Finder
 	// Loads returns what this replica knows of each pool of its configuration.
 	Loads func() []Load
 	// Synced reports whether the endpoints of all pools have been found once.
@@ -41,10 +39,10 @@ type Options struct {
 }
 
 // times is how often things are done. Tests are in more of a hurry than clusters.
-type times struct{ poll, find, keep, files, register, frontProxy, active time.Duration }
+type times struct{ poll, keep, files, register, frontProxy, active time.Duration }
 
 var defaultTimes = times{
-	poll: time.Second, find: 2 * time.Second, keep: 30 * time.Second, files: 2 * time.Second,
+	poll: time.Second, keep: 30 * time.Second, files: 2 * time.Second,
 	register: 30 * time.Second, frontProxy: 30 * time.Second, active: activePause,
 }
 
@@ -87,13 +85,14 @@ func Start(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.assemble()
-	s.running.Go(func() { s.serve(s.http.ServeTLS(netutil.LimitListener(s.port, maxConnections), "", "")) })
+	s.running.Go(func() { s.serve(s.http.ServeTLS(newDoor(s.port), "", "")) })
 	if s.kedaPort != nil {
-		s.running.Go(func() { s.serve(s.keda.Serve(netutil.LimitListener(s.kedaPort, maxConnections))) })
+		s.running.Go(func() { s.serve(s.keda.Serve(netutil.LimitListener(s.kedaPort, maxKEDAConnections))) })
 	}
 	for _, t := range s.tasks() {
 		s.running.Go(func() { t.run(s.ctx, s.logger) })
 	}
+	s.running.Go(s.findPeers)
 	s.logger.Info("autoscalers are answered", "listen", s.Addr().String(), "keda", o.Config.KEDA, "namespace", s.namespace, "instance", s.instance)
 	return s, nil
 }
@@ -137,10 +136,6 @@ func (s *Server) assemble() {
 	s.asker = newAsker(s.ids)
 	s.peers = newPeers(s.instance, s.asker.ask, s.options.times.poll, s.logger)
 	s.answers = &answers{namespace: s.namespace, loads: s.options.Loads, synced: s.options.Synced, peers: s.peers}
-	if s.options.Finder == nil {
-		_, port, _ := net.SplitHostPort(s.port.Addr().String())
-		s.options.Finder = &slicesFinder{api: api, namespace: s.namespace, service: c.PeersName, port: port}
-	}
 	s.http = s.newHTTPServer()
 	if s.kedaPort != nil {
 		s.keda = s.newScalerServer()
@@ -167,16 +162,7 @@ func (s *Server) tasks() []*task {
 		{what: "tell who answers the metrics APIs", every: t.register, nudge: s.kept, do: s.registrations.check},
 		{what: "tell how the API server is known", every: t.frontProxy, nudge: s.frontProxies.doubt, gap: min(5*time.Second, t.frontProxy),
 			do: func(ctx context.Context) error { return s.frontProxies.read(ctx, api) }},
-		{what: "find the replicas of the gateway", every: t.find, do: s.findPeers},
 	}
-}
-
-func (s *Server) findPeers(ctx context.Context) error {
-	all, err := s.options.Finder.Find(ctx)
-	if err != nil {
-		return err
-	}
-	return s.peers.set(s.ctx, all)
 }
 
 // serve notes how a port ended.

@@ -22,45 +22,41 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/penstock/penstock/discovery/kube"
+	"github.com/penstock/penstock/discovery/kube/kubetest"
 )
 
 // cluster is an API server for the few kinds that are read and written here, with resource versions that are checked.
 type cluster struct {
 	t      testing.TB
 	server *httptest.Server
+	slices *kubetest.Server // has the EndpointSlices
 
 	mu          sync.Mutex
 	down        bool
-	noService   bool // there is no Service of all replicas
 	version     int
 	secret      *corev1.Secret
 	front       *corev1.ConfigMap
 	apiServices map[string]map[string]any // spec by name
 	versions    map[string]string         // of APIServices
-	peers       map[string]*fakePeer      // by address
 	writes      []string                  // what was written, in order
 	beforeWrite func(*cluster)            // called once, before the next write of the Secret, with the lock held
 }
 
-type fakePeer struct {
-	uid     string
-	serving bool
-}
-
-// newCluster has an empty Secret, both APIServices of the gateway's Service, and a front proxy.
+// newCluster has a Service of all replicas, an empty Secret, both APIServices of the gateway's Service, and a front proxy.
 func newCluster(t testing.TB, front *corev1.ConfigMap) *cluster {
 	c := &cluster{
-		t:     t,
-		front: front,
+		t:      t,
+		front:  front,
+		slices: kubetest.New(t),
 		secret: &corev1.Secret{TypeMeta: metav1.TypeMeta{Kind: "Secret", APIVersion: "v1"},
 			ObjectMeta: metav1.ObjectMeta{Name: "penstock-autoscale", Namespace: "penstock", ResourceVersion: "1"}},
 		apiServices: make(map[string]map[string]any),
 		versions:    make(map[string]string),
-		peers:       make(map[string]*fakePeer),
 		version:     1,
 	}
 	c.register("v1beta1.external.metrics.k8s.io", "penstock", "penstock-autoscale")
 	c.register("v1beta2.custom.metrics.k8s.io", "penstock", "penstock-autoscale")
+	c.slices.Set(sliceOfService())
 	c.server = httptest.NewServer(c)
 	t.Cleanup(c.server.Close)
 	return c
@@ -72,7 +68,18 @@ func (c *cluster) client() *kube.Client {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	client.Discovery = c.slices.Client().Discovery
 	return client
+}
+
+// setDown has the API server answer with errors, or as it should.
+func (c *cluster) setDown(down bool) {
+	c.do(func() { c.down = down })
+	status := 0
+	if down {
+		status = http.StatusInternalServerError
+	}
+	c.slices.Refuse("endpointslices", status)
 }
 
 func (c *cluster) do(change func()) {
@@ -117,7 +124,7 @@ func (c *cluster) written(what string) (n int) {
 
 var codecs = func() serializer.CodecFactory {
 	s := runtime.NewScheme()
-	if corev1.AddToScheme(s) != nil || discoveryv1.AddToScheme(s) != nil {
+	if corev1.AddToScheme(s) != nil {
 		panic("BUG: no scheme")
 	}
 	return serializer.NewCodecFactory(s)
@@ -139,37 +146,33 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.serveSecret(w, r, body)
 	case r.URL.Path == "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication" && c.front != nil:
 		c.write(w, c.front)
-	case r.URL.Path == "/apis/discovery.k8s.io/v1/namespaces/penstock/endpointslices":
-		if got := r.URL.Query().Get("labelSelector"); got != "kubernetes.io/service-name=penstock-replicas" {
-			c.t.Errorf("EndpointSlices are selected by %q", got)
-		}
-		c.write(w, c.slices())
 	default:
 		c.refuse(w, http.StatusNotFound, "NotFound", "there is no "+r.URL.Path)
 	}
 }
 
-func (c *cluster) slices() *discoveryv1.EndpointSliceList {
-	list := &discoveryv1.EndpointSliceList{TypeMeta: metav1.TypeMeta{Kind: "EndpointSliceList", APIVersion: "discovery.k8s.io/v1"}}
-	yes, name := true, portName
-	if !c.noService { // a Service without pods has one that says nothing
-		list.Items = append(list.Items, discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4})
-	}
-	for address, p := range c.peers {
-		host, text, _ := net.SplitHostPort(address)
-		n, _ := strconv.Atoi(text)
-		port := int32(n)
-		list.Items = append(list.Items, discoveryv1.EndpointSlice{
-			AddressType: discoveryv1.AddressTypeIPv4,
-			Ports:       []discoveryv1.EndpointPort{{Name: &name, Port: &port}},
-			Endpoints: []discoveryv1.Endpoint{{
-				Addresses:  []string{host},
-				Conditions: discoveryv1.EndpointConditions{Ready: &yes, Serving: &p.serving},
-				TargetRef:  &corev1.ObjectReference{Kind: "Pod", UID: types.UID(p.uid)},
-			}},
-		})
-	}
-	return list
+// sliceNamed is an EndpointSlice of the Service of all replicas.
+func sliceNamed(name string) *discoveryv1.EndpointSlice {
+	return &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, ObjectMeta: metav1.ObjectMeta{
+		Namespace: "penstock", Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: "penstock-replicas"},
+	}}
+}
+
+// sliceOfService is the one that every Service has, be it without pods.
+func sliceOfService() *discoveryv1.EndpointSlice { return sliceNamed("penstock-replicas") }
+
+// sliceOf is the one of a replica.
+func sliceOf(r *replica, serving bool) *discoveryv1.EndpointSlice {
+	host, text, _ := net.SplitHostPort(r.Addr().String())
+	n, _ := strconv.Atoi(text)
+	s := sliceNamed("penstock-replicas-" + text)
+	s.Ports = []discoveryv1.EndpointPort{{Name: new(portName), Port: new(int32(n))}}
+	s.Endpoints = []discoveryv1.Endpoint{{
+		Addresses:  []string{host},
+		Conditions: discoveryv1.EndpointConditions{Ready: new(true), Serving: &serving}, // as the Service publishes addresses that are not ready
+		TargetRef:  &corev1.ObjectReference{Kind: "Pod", UID: types.UID("uid-" + r.instance)},
+	}}
+	return s
 }
 
 func (c *cluster) serveSecret(w http.ResponseWriter, r *http.Request, body []byte) {

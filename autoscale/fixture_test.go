@@ -35,7 +35,7 @@ const patience = 20 * time.Second
 
 // fast is how often a server in a test does things.
 var fast = times{
-	poll: 10 * time.Millisecond, find: 10 * time.Millisecond, keep: 10 * time.Millisecond, files: 10 * time.Millisecond,
+	poll: 10 * time.Millisecond, keep: 10 * time.Millisecond, files: 10 * time.Millisecond,
 	register: 10 * time.Millisecond, frontProxy: 10 * time.Millisecond, active: 10 * time.Millisecond,
 }
 
@@ -143,10 +143,10 @@ func (f *fleet) startUnlisted(outstanding int64, change ...func(*Options)) *repl
 
 // list lists a replica.
 func (f *fleet) list(r *replica, serving bool) {
-	f.do(func() { f.peers[r.Addr().String()] = &fakePeer{"uid-" + r.instance, serving} })
+	f.slices.Set(sliceOf(r, serving))
 }
 
-func (f *fleet) delist(r *replica) { f.do(func() { delete(f.peers, r.Addr().String()) }) }
+func (f *fleet) delist(r *replica) { f.slices.Delete(sliceOf(r, true)) }
 
 func (r *replica) set(outstanding int64) {
 	r.mu.Lock()

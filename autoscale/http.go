@@ -22,8 +22,6 @@ const (
 	requestTimeout = 10 * time.Second
 	// idleTimeout is longer than the time between two questions of an HPA.
 	idleTimeout = 2 * time.Minute
-	// maxConnections bounds the connections to a port: those of an API server or a few, and of the other replicas.
-	maxConnections = 2*maxPeers + 64
 )
 
 func (s *Server) newHTTPServer() *http.Server {
@@ -32,6 +30,7 @@ func (s *Server) newHTTPServer() *http.Server {
 	protocols.SetHTTP2(true)
 	return &http.Server{
 		Handler:           s.paths(),
+		ConnContext:       withCaller,
 		TLSConfig:         s.ids.server(),
 		Protocols:         protocols,
 		ReadHeaderTimeout: requestTimeout,
@@ -87,6 +86,8 @@ func (s *Server) json(api string, may func(*http.Request) error, answer func(*ht
 		if err != nil {
 			// Who asks may have another certificate by now, which takes another connection to be seen.
 			w.Header().Set("Connection", "close")
+		} else {
+			recognise(r.Context())
 		}
 		if err == nil && r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock/penstock/discovery/kube"
@@ -75,13 +73,4 @@ func (k kubeAPI) updateSecret(ctx context.Context, s *corev1.Secret) error {
 func (k kubeAPI) configMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error) {
 	m := new(corev1.ConfigMap)
 	return m, k.client.Core.Get().Namespace(namespace).Resource("configmaps").Name(name).Timeout(kubeTimeout).Do(ctx).Into(m)
-}
-
-// endpointSlices lists those of a Service, as the API server's cache has them.
-func (k kubeAPI) endpointSlices(ctx context.Context, namespace, service string) ([]discoveryv1.EndpointSlice, error) {
-	list := new(discoveryv1.EndpointSliceList)
-	err := k.client.Discovery.Get().Namespace(namespace).Resource("endpointslices").Timeout(kubeTimeout).
-		VersionedParams(&metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service, ResourceVersion: "0"}, metav1.ParameterCodec).
-		Do(ctx).Into(list)
-	return list.Items, err
 }

@@ -12,39 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
-
-func TestPeersOfSlices(t *testing.T) {
-	yes, no, name, other, port := true, false, portName, "http", int32(9443)
-	slice := func(p *discoveryv1.EndpointPort, endpoints ...discoveryv1.Endpoint) discoveryv1.EndpointSlice {
-		s := discoveryv1.EndpointSlice{Endpoints: endpoints}
-		if p != nil {
-			s.Ports = []discoveryv1.EndpointPort{*p}
-		}
-		return s
-	}
-	endpoint := func(address string, uid types.UID, serving *bool) discoveryv1.Endpoint {
-		// The Service publishes addresses that are not ready, so that all are "ready".
-		return discoveryv1.Endpoint{Addresses: []string{address}, TargetRef: &corev1.ObjectReference{UID: uid},
-			Conditions: discoveryv1.EndpointConditions{Ready: &yes, Serving: serving, Terminating: &yes}}
-	}
-	found := peersOf([]discoveryv1.EndpointSlice{
-		slice(nil, endpoint("10.0.0.1", "a", &yes), endpoint("10.0.0.2", "b", &no), endpoint("10.0.0.3", "c", nil)),
-		slice(&discoveryv1.EndpointPort{Name: &name, Port: &port}, endpoint("fd00::4", "d", &yes)),
-		slice(&discoveryv1.EndpointPort{Name: &other, Port: &port}, endpoint("10.0.0.5", "e", &no)),
-		slice(&discoveryv1.EndpointPort{Name: &name}, discoveryv1.Endpoint{Addresses: []string{"10.0.0.6"}}, discoveryv1.Endpoint{}),
-		{}, // of a Service without endpoints
-	}, "8443")
-	want := []Peer{{"a", "10.0.0.1:8443", true}, {"b", "10.0.0.2:8443", false}, {"c", "10.0.0.3:8443", true}, {"d", "[fd00::4]:9443", true},
-		{"e", "10.0.0.5:8443", false}, {"", "10.0.0.6:8443", true}}
-	if fmt.Sprint(found) != fmt.Sprint(want) {
-		t.Errorf("got  %v\nwant %v", found, want)
-	}
-}
 
 func TestOneAddressEach(t *testing.T) {
 	got := oneAddressEach([]Peer{{ID: "a", Address: "[fd00::1]:1"}, {ID: "a", Address: "10.0.0.1:1"}, {Address: "10.0.0.3:1"}, {Address: "10.0.0.2:1"}, {Address: "10.0.0.2:1"}})

@@ -85,14 +85,14 @@ func TestReplicaThatRestartsInItsPod(t *testing.T) {
 
 func TestNothingBeforeAllIsKnown(t *testing.T) {
 	f := newFleet(t)
-	f.do(func() { f.down = true })
+	f.setDown(true)
 	a := f.startUnlisted(1)
 	a.logs.await(t, "cannot find the replicas of the gateway")
 	a.logs.await(t, "cannot keep the certificate")
 	if err := a.Ready(); err == nil || err.Error() != "there is no certificate yet" {
 		t.Errorf("ready: %v", err)
 	}
-	f.do(func() { f.down = false })
+	f.setDown(false)
 	a.awaitOutstanding("1")
 	if code, body := a.getAs(nil, "/readyz"); code != 200 || body != "ok\n" {
 		t.Errorf("/readyz: %d %s", code, body)
@@ -115,11 +115,11 @@ func TestNothingBeforeAllIsKnown(t *testing.T) {
 // TestServiceOfReplicasMissing is not a gateway of one replica.
 func TestServiceOfReplicasMissing(t *testing.T) {
 	f := newFleet(t)
-	f.do(func() { f.noService = true })
+	f.slices.Delete(sliceOfService())
 	a := f.startUnlisted(1)
 	a.logs.await(t, "there are no EndpointSlices of Service penstock/penstock-replicas: make it, headless")
 	a.awaitOutstanding("503 which replicas of the gateway there are has not been read yet")
-	f.do(func() { f.noService = false })
+	f.slices.Set(sliceOfService())
 	a.awaitOutstanding("1")
 }
 
@@ -128,11 +128,11 @@ func TestAPIServerAway(t *testing.T) {
 	f := newFleet(t)
 	a, b := f.start(1), f.start(2)
 	a.awaitOutstanding("3")
-	f.do(func() { f.down = true })
+	f.setDown(true)
 	a.logs.await(t, "cannot find the replicas of the gateway")
 	b.set(5)
 	a.awaitOutstanding("6")
-	f.do(func() { f.down = false })
+	f.setDown(false)
 	a.logs.await(t, "can find the replicas of the gateway again")
 }
 

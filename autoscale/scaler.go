@@ -22,6 +22,9 @@ const activePause = 500 * time.Millisecond
 // wakePause is the shortest time between two looks of a stream: replicas answer one after the other, and each look reads the loads of all pools.
 const wakePause = 100 * time.Millisecond
 
+// maxKEDAConnections bounds the connections to KEDA's port, whose clients cannot be told from others.
+const maxKEDAConnections = 1024
+
 // scaler is KEDA's external-push scaler.
 type scaler struct {
 	answers *answers

@@ -114,7 +114,8 @@ type GRPCProbe struct {
 }
 
 // Eject takes failing endpoints out of the pick for a time. Only connect failures, resets and broken responses count; client
-// errors do not, and 429 and 503 are back-pressure. The last endpoint of a pool is never ejected.
+// errors do not, and 429 and 503 are back-pressure. The last endpoint of a pool is never ejected,
+// unless its Service no longer lists it: then requests rather wait for another one.
 type Eject struct {
 	// ConsecutiveFailures is how many failures in a row eject an endpoint. 0 turns ejection off.
 	ConsecutiveFailures int `yaml:"consecutiveFailures" zero:"off" min:"1" max:"1000"`

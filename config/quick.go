@@ -12,6 +12,7 @@ const quickPool = "default"
 // Quick builds and validates the configuration of a gateway without a file: one pool, named default, of the backends or of the
 // Service, exactly one of which is given. Nothing is probed, and only the metrics of an engine that is named are polled. An empty listen, admin, balance or engine is its default. The error is
 // Errors, whose fields are the flags of penstock serve. settings are what the pool has from elsewhere in place of the defaults; nil is nothing.
+// A field that only they can have set is called as in a file.
 func Quick(listen, admin string, backends []string, service *Service, balance, engine string, settings *Pool) (*Config, error) {
 	pool := DefaultPool
 	if settings != nil {
@@ -59,7 +60,7 @@ func quickErrors(c *Config, pool *Pool) error {
 			Want: "want --backend URL (repeatable), --service NAMESPACE/NAME or --config FILE"}}
 	case len(pool.Endpoints) > 0 && pool.Service != nil:
 		return Errors{{Field: "--service", Problem: "stands beside --backend", Want: "want one of them; --config FILE takes several pools"}}
-	case pool.Balance == "session":
+	case pool.Balance == "session" && pool.Session == nil:
 		return Errors{{Field: "--balance", Problem: "is session, and no flag says what a session is",
 			Want: "want another policy, or --config FILE with session: {header: NAME}"}}
 	}
@@ -73,12 +74,14 @@ func quickErrors(c *Config, pool *Pool) error {
 	return errs
 }
 
-// flagOf is the flag of penstock serve that sets a field.
+// flagOf is the flag of penstock serve that sets a field; the field itself if there is none.
 func flagOf(field string) string {
-	field = strings.TrimPrefix(field, "pools."+quickPool+".")
-	name, _, _ := strings.Cut(strings.ReplaceAll(field, "[", "."), ".")
-	if name == "endpoints" {
-		name = "backend"
+	name, _, _ := strings.Cut(strings.ReplaceAll(strings.TrimPrefix(field, "pools."+quickPool+"."), "[", "."), ".")
+	switch name {
+	case "endpoints":
+		return "--backend"
+	case "service", "balance", "engine", "listen", "admin":
+		return "--" + name
 	}
-	return "--" + name
+	return field
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -66,6 +67,32 @@ func TestQuickErrors(t *testing.T) {
 		got, err := Quick(c.listen, c.admin, c.backends, c.service, c.balance, c.engine, nil)
 		if got != nil || errorText(err) != c.want {
 			t.Errorf("got %v and\n%v\nwant\n%s", got, err, c.want)
+		}
+	}
+}
+
+// TestQuickSettings has settings from a Service's annotation beside the flags: the flags win, and what is wrong with the others is not said of flags.
+func TestQuickSettings(t *testing.T) {
+	for _, c := range []struct{ balance, settings, want string }{
+		{"", "balance: session\nsession: {header: x-user}", ""},
+		{"session", "session: {header: x-user}", ""},
+		{"auto", "balance: session\nsession: {header: x-user}", ""},
+		{"session", "maxInFlight: 7", "--balance: is session, and no flag says what a session is; want another policy, or --config FILE with session: {header: NAME}"},
+		{"random", "balance: session\nsession: {header: x-user}",
+			"pools.default.session: has no meaning for balance: random; leave it out, or want balance: session or auto"},
+		{"automatic", "session: {header: x-user}",
+			`--balance: "automatic" is not known; want one of auto, least-outstanding, power-of-two, round-robin, random, peak-ewma, session, least-tokens, prefix`},
+	} {
+		settings, err := ParseSettings("annotation", []byte(c.settings))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Quick("", "", []string{"http://a:1"}, nil, c.balance, "", settings)
+		if errorText(err) != c.want || (got == nil) != (c.want != "") {
+			t.Errorf("--balance %s beside %q: got %v and\n%v\nwant\n%s", c.balance, c.settings, got, err, c.want)
+		}
+		if c.want != "" && len(PoolsOf(err, []string{"default"})) != strings.Count(c.want, "pools.default") {
+			t.Errorf("%q is not found to be of the settings alone", c.want)
 		}
 	}
 }

@@ -57,6 +57,8 @@ type Set struct {
 	// Conditions say of each of them, at the same place, whether it may be picked; nil says that all are Ready. They stand apart as they are what
 	// changes most.
 	Conditions []Condition
+	// Kept says that the source no longer finds the endpoints, and that they stay as that may be a mistake.
+	Kept bool
 	// Changed is when the change happened that the set tells of; zero where the source does not know.
 	Changed time.Time
 	// Settings are a pool's settings that came with the endpoints, as YAML like that of a pool in the configuration; empty if there are none.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/penstock/penstock/config"
@@ -85,23 +84,11 @@ func (s *serviceSource) Run(ctx context.Context, sink Sink) error {
 }
 
 func (s *serviceSource) watchSlices() *kube.Watch {
-	return &kube.Watch{
-		Client: s.client.Discovery, Resource: "endpointslices", Namespace: s.config.Namespace, Kind: &discoveryv1.EndpointSlice{},
-		Labels: discoveryv1.LabelServiceName + "=" + s.config.Name,
-		Replaced: func(all []runtime.Object) {
-			read := make(map[string]*slice, len(all))
-			for _, o := range all {
-				one := readSlice(o.(*discoveryv1.EndpointSlice))
-				read[one.name] = one
-			}
-			s.change(func(state *serviceState) { state.replaceSlices(read) })
-		},
-		Changed: func(o runtime.Object, deleted bool) {
-			one := readSlice(o.(*discoveryv1.EndpointSlice))
-			s.change(func(state *serviceState) { state.setSlice(one, deleted) })
-		},
-		Seeing: func(err error) { s.sees(ofSlices, err) },
-	}
+	return watchSlices(s.client, s.config.Namespace, s.config.Name, slicesSink{
+		replaced: func(all map[string]*slice) { s.change(func(state *serviceState) { state.replaceSlices(all) }) },
+		changed:  func(one *slice, deleted bool) { s.change(func(state *serviceState) { state.setSlice(one, deleted) }) },
+		seeing:   func(err error) { s.sees(ofSlices, err) },
+	})
 }
 
 func (s *serviceSource) watchService() *kube.Watch {

@@ -114,7 +114,7 @@ func (s *serviceState) resolve(now time.Time) (*found, error) {
 	case mistake && (s.emptied.IsZero() || now.Sub(s.emptied) < reordering):
 		s.emptied = time.Time{}
 		kept := *s.good
-		kept.changed = time.Time{}
+		kept.kept, kept.changed = true, time.Time{}
 		kept.settings = next.settings
 		return &kept,
 			fmt.Errorf("%w; its last %d endpoints stay in use until there are ready ones again", problem, len(s.good.endpoints))

@@ -63,6 +63,9 @@ func (w *world) expect(when, endpoints, problem string) {
 	if got := text(f.endpoints, f.conditions); got != endpoints {
 		w.t.Errorf("%s: endpoints are %q, want %q", when, got, endpoints)
 	}
+	if kept := err != nil && strings.Contains(err.Error(), "stay in use until"); f.kept != kept {
+		w.t.Errorf("%s: kept is %v beside the problem %v", when, f.kept, err)
+	}
 	switch {
 	case err == nil && problem != "" || err != nil && problem == "":
 		w.t.Errorf("%s: the problem is %v, want %q", when, err, problem)

@@ -34,8 +34,11 @@ type sliceEndpoint struct {
 	host      string
 	id        string
 	condition Condition
-	zones     []string
-	nodes     []string
+	// serving says that the replica is ready, be it that it is being deleted. Of one whose Service publishes addresses that are not ready, condition
+	// does not say it.
+	serving bool
+	zones   []string
+	nodes   []string
 }
 
 // readSlice reads an EndpointSlice. What makes no sense is left out and named in problem.
@@ -102,7 +105,7 @@ func readEndpoint(e *discoveryv1.Endpoint) (read sliceEndpoint, problem string) 
 	if e.TargetRef != nil {
 		read.id = string(e.TargetRef.UID)
 	}
-	read.condition = condition(&e.Conditions)
+	read.condition, read.serving = condition(&e.Conditions), isServing(&e.Conditions)
 	if e.Hints != nil {
 		for _, z := range e.Hints.ForZones {
 			read.zones = append(read.zones, z.Name)
@@ -118,7 +121,7 @@ func readEndpoint(e *discoveryv1.Endpoint) (read sliceEndpoint, problem string) 
 // false. With publishNotReadyAddresses an endpoint can be ready and terminating.
 func condition(c *discoveryv1.EndpointConditions) Condition {
 	ready := c.Ready == nil || *c.Ready
-	serving := c.Serving == nil || *c.Serving
+	serving := isServing(c)
 	switch terminating := c.Terminating != nil && *c.Terminating; {
 	case terminating && serving:
 		return Terminating
@@ -129,6 +132,8 @@ func condition(c *discoveryv1.EndpointConditions) Condition {
 	}
 	return NotReady
 }
+
+func isServing(c *discoveryv1.EndpointConditions) bool { return c.Serving == nil || *c.Serving }
 
 // triggerTime is when the change happened that a slice was written for, as Kubernetes' endpoints controllers note it.
 func triggerTime(s *discoveryv1.EndpointSlice) time.Time {

@@ -9,12 +9,13 @@ import (
 type found struct {
 	endpoints  []Endpoint
 	conditions []Condition // as Set has them
+	kept       bool        // as Set has it
 	settings   string
 	changed    time.Time
 }
 
 func (f *found) equal(other *found) bool {
-	return other != nil && f.settings == other.settings && slices.Equal(f.conditions, other.conditions) && sameList(f.endpoints, other.endpoints)
+	return other != nil && f.kept == other.kept && f.settings == other.settings && slices.Equal(f.conditions, other.conditions) && sameList(f.endpoints, other.endpoints)
 }
 
 // sameList is slices.Equal, and quick about a list and itself.
@@ -49,7 +50,7 @@ func newTeller(pool string, sink Sink) *teller { return &teller{pool: pool, sink
 func (t *teller) tell(f *found, err error) {
 	if f != nil && !f.equal(t.last) {
 		t.last = f
-		t.sink.Apply(Set{Pool: t.pool, Endpoints: f.endpoints, Conditions: f.conditions, Changed: f.changed, Settings: f.settings})
+		t.sink.Apply(Set{Pool: t.pool, Endpoints: f.endpoints, Conditions: f.conditions, Kept: f.kept, Changed: f.changed, Settings: f.settings})
 	}
 	fault := ""
 	if err != nil {

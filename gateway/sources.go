@@ -176,6 +176,9 @@ func byAddress(set discovery.Set) discovery.Set {
 // Len is how many there are.
 func (f foundMembers) Len() int { return len(f.Endpoints) }
 
+// Kept says that nobody lists them any more.
+func (f foundMembers) Kept() bool { return f.Set.Kept }
+
 // At is one of them.
 func (f foundMembers) At(i int) dispatch.Member {
 	e := &f.Endpoints[i]

@@ -3,6 +3,8 @@ package gateway
 import (
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -244,4 +246,38 @@ func TestDiscoveryMetrics(t *testing.T) {
 	r.configure(fmt.Sprintf("pools: {main: {endpoints: [\"http://%s\"]}}\n", answering(t, "b")))
 	r.logs.await(t, "configuration applied", 1)
 	expect("listed", map[string]string{`penstock_discovery_up{pool="main"}`: ""})
+}
+
+// TestKeptEndpointsThatDie has a Service deleted, and then the pods that stay in use for that: requests wait for others, instead of all being sent to
+// the last one that died.
+func TestKeptEndpointsThatDie(t *testing.T) {
+	pods := []*httptest.Server{httptest.NewServer(http.NotFoundHandler()), httptest.NewServer(http.NotFoundHandler())}
+	s := kubetest.New(t)
+	s.SetKubeconfig(t)
+	s.Set(llamaService(""))
+	for _, p := range pods {
+		defer p.Close()
+		s.Set(llamaSlice(t, p.Listener.Addr().String(), isReady))
+	}
+	r := start(t, ofService+"    queue: {timeout: 50ms}\n    eject: {consecutiveFailures: 1, baseTime: 1h, maxTime: 1h}\n    balance: round-robin\n")
+	r.awaitStates("ready ready")
+	s.Delete(llamaService(""))
+	for _, p := range pods {
+		s.Delete(llamaSlice(t, p.Listener.Addr().String(), isReady))
+	}
+	r.logs.await(t, "its last 2 endpoints stay in use until there are ready ones again", 1)
+	r.expectSaid("deleted, and its pods are there", "404 404 page not found\n")
+	for _, p := range pods {
+		p.Close()
+	}
+	r.said("/") // finds out
+	for range 3 {
+		if got := r.said("/"); !strings.HasPrefix(got, "503 ") || !strings.Contains(got, `"code":"no_endpoint"`) {
+			t.Errorf("with its pods gone, a request gets %s", got)
+		}
+	}
+	a := answering(t, "a")
+	s.Set(llamaService(""), llamaSlice(t, a, isReady))
+	r.awaitStates("ready", "ready draining", "draining ready", "draining ready draining", "draining draining ready", "ready draining draining")
+	r.expectSaid("it is back, with another pod", "200 a")
 }

@@ -16,7 +16,7 @@ type EjectConfig struct {
 	// MaxTime is the longest ejection; less than BaseTime counts as BaseTime.
 	MaxTime time.Duration
 	// MaxPercent is the largest share of the pool that may be ejected at once, 0 to 100. Unless it is 0 one endpoint may always be,
-	// except for the last that is available.
+	// except for the last that is available. Of endpoints that nobody lists any more all may be: see SetEndpoints.
 	MaxPercent int
 }
 
@@ -38,6 +38,7 @@ type Ejector struct {
 	members  map[*balancer.Endpoint]*record
 	ejected  []*balancer.Endpoint // by the end of their ejection, soonest first
 	complete bool                 // SetEndpoints said who the members are
+	all      bool                 // and that all of them may be ejected
 	round    int64                // counts calls of SetEndpoints
 }
 
@@ -58,12 +59,12 @@ func NewEjector(config EjectConfig) *Ejector {
 
 // SetEndpoints says which endpoints there are: all that would be available but for ejection. The others are forgotten. It
 // returns those whose ejection it ended early, because the pool has become too small for it: the last endpoint that is available is
-// never kept out. Until the first call, every endpoint that fails counts as a member, and as the pool's size is not known
-// MaxPercent is the caller's to keep.
-func (j *Ejector) SetEndpoints(endpoints []*balancer.Endpoint) (returned []*balancer.Endpoint) {
+// never kept out, unless all says that each of them may be, as nobody knows whether it is still there. Until the first call, every
+// endpoint that fails counts as a member, and as the pool's size is not known MaxPercent is the caller's to keep.
+func (j *Ejector) SetEndpoints(endpoints []*balancer.Endpoint, all bool) (returned []*balancer.Endpoint) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.complete = true
+	j.complete, j.all = true, all
 	j.setMembers(endpoints)
 	kept := j.ejected[:0]
 	for _, e := range j.ejected {
@@ -109,6 +110,8 @@ func (j *Ejector) most() int {
 		return n
 	case j.config.MaxPercent <= 0:
 		return 0
+	case j.all:
+		return n
 	}
 	return max(0, min(max(1, n*j.config.MaxPercent/100), n-1))
 }

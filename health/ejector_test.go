@@ -24,7 +24,7 @@ func endpoints(n int) []*balancer.Endpoint {
 func ejector(percent int, eps []*balancer.Endpoint) *Ejector {
 	j := NewEjector(EjectConfig{ConsecutiveFailures: 3, BaseTime: 10 * time.Second, MaxTime: time.Minute, MaxPercent: percent})
 	if eps != nil {
-		j.SetEndpoints(eps)
+		j.SetEndpoints(eps, false)
 	}
 	return j
 }
@@ -119,7 +119,7 @@ func TestMaxPercent(t *testing.T) {
 	for _, test := range tests {
 		eps := endpoints(test.n)
 		j := ejector(test.percent, nil)
-		j.SetEndpoints(eps)
+		j.SetEndpoints(eps, false)
 		got := 0
 		for _, e := range eps {
 			for range 5 {
@@ -157,10 +157,10 @@ func TestSmallerPoolEndsEjections(t *testing.T) {
 		eject(t, j, eps[i], now*sec)
 	}
 	// Without the fourth, two of three may be out: the one whose ejection ends first comes back.
-	if returned := j.SetEndpoints(eps[:3]); !slices.Equal(returned, eps[1:2]) {
+	if returned := j.SetEndpoints(eps[:3], false); !slices.Equal(returned, eps[1:2]) {
 		t.Errorf("returned %v, want the second", returned)
 	}
-	if returned := j.SetEndpoints(eps[2:3]); !slices.Equal(returned, eps[2:3]) {
+	if returned := j.SetEndpoints(eps[2:3], false); !slices.Equal(returned, eps[2:3]) {
 		t.Errorf("returned %v: the last endpoint of a pool must not stay ejected", returned)
 	}
 	if j.Next() != 0 || j.Due(100*sec) != nil {
@@ -172,11 +172,11 @@ func TestRemovedEndpointsAreForgotten(t *testing.T) {
 	eps := endpoints(3)
 	j := ejector(50, eps)
 	eject(t, j, eps[0], 0)
-	j.SetEndpoints(eps[1:])
+	j.SetEndpoints(eps[1:], false)
 	if ejected, _ := j.Failure(eps[0], sec); ejected || j.Ejected(eps[0]) {
 		t.Error("an endpoint that is not in the pool was ejected")
 	}
-	j.SetEndpoints(eps)
+	j.SetEndpoints(eps, false)
 	if n := eps[0].Failures.Load(); n != 0 {
 		t.Errorf("an endpoint came back with %d failures", n)
 	}
@@ -204,10 +204,32 @@ func TestDueComesInOrder(t *testing.T) {
 func TestEjectionTurnedOff(t *testing.T) {
 	j := NewEjector(EjectConfig{BaseTime: time.Second, MaxPercent: 100})
 	eps := endpoints(3)
-	j.SetEndpoints(eps)
+	j.SetEndpoints(eps, false)
 	for range 100 {
 		if ejected, _ := j.Failure(eps[0], 0); ejected {
 			t.Fatal("ejected")
+		}
+	}
+}
+
+// TestEndpointsThatNobodyLists may all be ejected, until somebody lists them again.
+func TestEndpointsThatNobodyLists(t *testing.T) {
+	eps := endpoints(3)
+	j := ejector(50, eps)
+	eject(t, j, eps[0], 0)
+	if returned := j.SetEndpoints(eps, true); len(returned) > 0 {
+		t.Errorf("%d come back", len(returned))
+	}
+	eject(t, j, eps[1], sec)
+	eject(t, j, eps[2], 2*sec)
+	if returned := j.SetEndpoints(eps, false); !slices.Equal(returned, eps[:2]) {
+		t.Errorf("listed again, %d come back; want the two that were to come back first", len(returned))
+	}
+	off := ejector(0, nil)
+	off.SetEndpoints(eps, true)
+	for range 5 {
+		if ejected, _ := off.Failure(eps[0], 0); ejected {
+			t.Fatal("ejected, though it is turned off")
 		}
 	}
 }
@@ -255,7 +277,7 @@ func TestEjectorConcurrently(t *testing.T) {
 				case i%5 == worker%5:
 					j.Success(e)
 				case i%97 == 0:
-					j.SetEndpoints(eps[:len(eps)-i%3])
+					j.SetEndpoints(eps[:len(eps)-i%3], false)
 				case i%13 == 0:
 					j.Due(now)
 				default:

@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/penstock/penstock/config"
+	"github.com/penstock/penstock/discovery"
 )
 
 // serveFlags is the command line of penstock serve.
@@ -56,9 +58,24 @@ func (s *serveFlags) load() (*config.Config, error) {
 // configure makes the configuration of a gateway without a file anew, for settings that its pool has from its Service.
 func (s *serveFlags) configure(settings map[string]*config.Pool) (*config.Config, error) {
 	for _, pool := range settings {
-		return s.withoutFile(pool)
+		c, err := s.withoutFile(pool)
+		return c, annotated(err)
 	}
 	return s.withoutFile(nil)
+}
+
+// annotated has errors that are of no flag say that they are of the Service's annotation.
+func annotated(err error) error {
+	var all config.Errors
+	if !errors.As(err, &all) {
+		return err
+	}
+	for i := range all {
+		if !strings.HasPrefix(all[i].Field, "--") {
+			all[i].File = "the annotation " + discovery.SettingsAnnotation
+		}
+	}
+	return all
 }
 
 // override lets the flags win over the file.

@@ -2,6 +2,8 @@ package kube
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -18,6 +20,17 @@ import (
 // retryBackoff is how long a watch waits until it asks again after a failure. The longest wait is how late a change may be seen after an API
 // server has come back.
 var retryBackoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 12, Cap: 5 * time.Second}
+
+// An API server, or what is in front of it, may take a call and never answer it, which client-go would wait for without end. Variables, for tests.
+var (
+	// listTime is how long a list may take. An API server gives up after a minute by itself, and answers from its memory within milliseconds.
+	listTime = 30 * time.Second
+	// openTime is how long it may take until a watch has begun. API servers say so at once, but there are proxies that hold it back until the first
+	// event, as client-go's reflector notes; that is a bookmark, which API servers send every minute.
+	openTime = 90 * time.Second
+	// lifeTime is how long a watch may last. client-go asks for 5 to 10 minutes, after which the API server is to end it.
+	lifeTime = 11 * time.Minute
+)
 
 // Watch follows the objects of one kind in a namespace. It goes on whatever happens to the API server: what was told last holds until
 // there is something new. Its functions are called from one goroutine at a time.
@@ -59,7 +72,10 @@ func (listWatch) IsWatchListSemanticsUnSupported() bool { return true }
 
 // ListWithContext lists the objects.
 func (l listWatch) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-	list, err := l.request(o).Do(ctx).Get()
+	list, err := l.request(o).Timeout(listTime).Do(ctx).Get() // which does not count the wait for the client's own limit of calls
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = unanswered(listTime)
+	}
 	if err != nil {
 		l.failed(ctx, "list", err)
 		return nil, err
@@ -70,13 +86,40 @@ func (l listWatch) ListWithContext(ctx context.Context, o metav1.ListOptions) (r
 // WatchWithContext opens the stream of changes.
 func (l listWatch) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	o.Watch = true
-	changes, err := l.request(o).Watch(ctx)
+	watching, cancel := context.WithCancel(ctx) // a deadline's error is one that client-go makes an empty watch of
+	timer := time.AfterFunc(openTime, cancel)
+	changes, err := l.request(o).Watch(watching)
+	if !timer.Stop() && ctx.Err() == nil {
+		if err == nil {
+			changes.Stop()
+		}
+		err = unanswered(openTime)
+	}
 	if err != nil {
+		cancel()
 		l.failed(ctx, "watch", err)
 		return nil, err
 	}
+	timer.Reset(lifeTime)
 	l.of.Seeing(nil)
-	return changes, nil
+	return stream{changes, func() { timer.Stop(); cancel() }}, nil
+}
+
+// unanswered is the error of a call that was not answered within a time.
+func unanswered(after time.Duration) error {
+	return fmt.Errorf("no answer came within %s", after)
+}
+
+// stream is a watch that has begun.
+type stream struct {
+	watch.Interface
+	release func()
+}
+
+// Stop ends the watch.
+func (s stream) Stop() {
+	s.Interface.Stop()
+	s.release()
 }
 
 // List is ListWithContext without a context, which client-go's interface asks for.

@@ -23,9 +23,9 @@
 // reloads under their name, endpoints under their address. What is removed drains: it takes no new requests, those in flight
 // finish, and its connections are closed with the last of them.
 //
-// Endpoints that failed requests in a row are ejected, and so leave the pick for a time, but never the last one. Failures are
-// connections that cannot be made or break, answers that are malformed or truncated, and timeouts. An answer of any status is none:
-// a client's error is the client's, and 429 or 503 say that the endpoint has enough to do. A client that leaves is nobody's fault.
+// Endpoints that failed requests in a row are ejected, and so leave the pick for a time, but never the last one, unless nobody lists it
+// any more. Failures are connections that cannot be made or break, answers that are malformed or truncated, and timeouts. An answer of
+// any status is none: a client's error is the client's, and 429 or 503 say that the endpoint has enough to do. A client that leaves is nobody's fault.
 //
 // # Refusals
 //

@@ -11,8 +11,8 @@ import (
 // goroutine at a time. Package health has one.
 type Ejector interface {
 	// SetEndpoints says which endpoints would take picks but for ejection. It returns those that were ejected and must come back early,
-	// as too few others are left.
-	SetEndpoints(endpoints []*balancer.Endpoint) (returned []*balancer.Endpoint)
+	// as too few others are left. all says that each of them may be ejected, also the last.
+	SetEndpoints(endpoints []*balancer.Endpoint, all bool) (returned []*balancer.Endpoint)
 	// Success notes that e answered a request.
 	Success(e *balancer.Endpoint)
 	// Failure notes that e failed a request. ejected means that e is to be out of the pick from now until then.
@@ -59,7 +59,7 @@ func (p *Pool) updateEjector(candidates []*balancer.Endpoint) {
 			e.ejected = e.ejected && e.candidate
 		}
 	}
-	for _, b := range ejector.SetEndpoints(candidates) {
+	for _, b := range ejector.SetEndpoints(candidates, p.given.Kept()) {
 		e := b.Data.(*Endpoint)
 		e.ejected = false
 		p.logger.Warn("endpoint is back before its ejection has ended: too few others are left", "endpoint", e.Address)

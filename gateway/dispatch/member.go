@@ -39,6 +39,9 @@ type Members interface {
 	Len() int
 	// At is one of them. They are by address, as text, and no two have the same.
 	At(i int) Member
+	// Kept says that nobody lists them any more, and that they stay for want of better. If they fail, all of them may be ejected: rather than all
+	// going to the last one, requests then wait as in a pool without endpoints.
+	Kept() bool
 }
 
 // MemberList is Members in a list.
@@ -49,6 +52,9 @@ func (l MemberList) Len() int { return len(l) }
 
 // At is one of them.
 func (l MemberList) At(i int) Member { return l[i] }
+
+// Kept is false.
+func (l MemberList) Kept() bool { return false }
 
 // members are ready endpoints, no two of which have the same address.
 func members(endpoints []config.Endpoint) MemberList {

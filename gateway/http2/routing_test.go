@@ -347,10 +347,10 @@ func TestQueueKeepsOrder(t *testing.T) {
 // counting ejects what has failed three times in a row, for good.
 type counting struct{}
 
-func (counting) SetEndpoints([]*balancer.Endpoint) []*balancer.Endpoint { return nil }
-func (counting) Success(e *balancer.Endpoint)                           { e.Failures.Store(0) }
-func (counting) Due(int64) []*balancer.Endpoint                         { return nil }
-func (counting) Next() int64                                            { return 0 }
+func (counting) SetEndpoints([]*balancer.Endpoint, bool) []*balancer.Endpoint { return nil }
+func (counting) Success(e *balancer.Endpoint)                                 { e.Failures.Store(0) }
+func (counting) Due(int64) []*balancer.Endpoint                               { return nil }
+func (counting) Next() int64                                                  { return 0 }
 func (counting) Failure(e *balancer.Endpoint, now int64) (bool, int64) {
 	return e.Failures.Add(1) == 3, now + int64(patience)
 }

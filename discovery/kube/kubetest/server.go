@@ -44,6 +44,7 @@ type Server struct {
 	news     chan struct{} // closed at the next event, and when watches are to end
 	epoch    int           // of the watches: those of an older one end
 	refusals map[string]int
+	held     map[string]bool // by resource and verb
 }
 
 type event struct {
@@ -55,7 +56,7 @@ type event struct {
 
 // New starts a server. It is stopped at the end of the test.
 func New(t testing.TB) *Server {
-	s := &Server{t: t, version: 1, objects: make(map[string]object), news: make(chan struct{}), refusals: make(map[string]int)}
+	s := &Server{t: t, version: 1, objects: make(map[string]object), news: make(chan struct{}), refusals: make(map[string]int), held: make(map[string]bool)}
 	s.Up()
 	t.Cleanup(s.Down)
 	return s
@@ -130,6 +131,21 @@ func (s *Server) Refuse(resource string, status int) {
 	defer s.mu.Unlock()
 	s.refusals[resource] = status
 	s.endWatches()
+}
+
+// Hold has the server take calls of a verb, list or watch, for a resource and never answer those; watches that are open end.
+func (s *Server) Hold(resource, verb string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held[resource+" "+verb] = true
+	s.endWatches()
+}
+
+// Release has later calls of a verb answered again.
+func (s *Server) Release(resource, verb string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.held, resource+" "+verb)
 }
 
 // endWatches ends the watches that are open. The lock is held.
@@ -207,14 +223,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := query{resource: parts[at+2], namespace: parts[at+1], labels: r.FormValue("labelSelector"), fields: r.FormValue("fieldSelector")}
-	s.mu.Lock()
-	status := s.refusals[q.resource]
-	s.mu.Unlock()
 	verb := "list"
 	if r.FormValue("watch") != "" {
 		verb = "watch"
 	}
+	s.mu.Lock()
+	status, held := s.refusals[q.resource], s.held[q.resource+" "+verb]
+	s.mu.Unlock()
 	switch {
+	case held:
+		<-r.Context().Done()
 	case status != 0:
 		refuse(w, status, fmt.Sprintf("%s.%s is forbidden: User \"penstock\" cannot %s resource %q", q.resource, parts[1], verb, q.resource))
 	case verb == "watch":
