@@ -41,11 +41,11 @@ func newMetrics(e *environment, r *resource.Resource) (*Metrics, error) {
 	return metricsWith(sdkmetric.NewPeriodicReader(exporter), r), nil
 }
 
-func newMetricExporter(protocol string) (sdkmetric.Exporter, error) {
-	if protocol == protocolGRPC {
-		return otlpmetricgrpc.New(context.Background())
+func newMetricExporter(s signal) (sdkmetric.Exporter, error) {
+	if s.protocol == protocolGRPC {
+		return otlpmetricgrpc.New(context.Background(), otlpmetricgrpc.WithTimeout(s.timeout))
 	}
-	return otlpmetrichttp.New(context.Background())
+	return otlpmetrichttp.New(context.Background(), otlpmetrichttp.WithTimeout(s.timeout))
 }
 
 func metricsWith(reader sdkmetric.Reader, r *resource.Resource) *Metrics {

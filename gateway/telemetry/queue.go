@@ -23,11 +23,12 @@ type queue struct {
 	ended  chan struct{}      // closed when the processor's goroutine is done
 }
 
-func newQueue(e sdktrace.SpanExporter, most int, logger *slog.Logger) *queue {
-	q := &queue{most: int64(most), ended: make(chan struct{}), losses: &losses{reporter: newReporter(logger, "spans are lost on their way to the collector")}}
+func newQueue(e sdktrace.SpanExporter, b batches, logger *slog.Logger) *queue {
+	q := &queue{most: int64(b.queue), ended: make(chan struct{}), losses: &losses{reporter: newReporter(logger, "spans are lost on their way to the collector")}}
 	ctx, cut := context.WithCancel(context.Background())
 	q.cut = cut
-	q.SpanProcessor = sdktrace.NewBatchSpanProcessor(&sender{SpanExporter: e, queue: q, ctx: ctx}, sdktrace.WithMaxQueueSize(most))
+	q.SpanProcessor = sdktrace.NewBatchSpanProcessor(&sender{SpanExporter: e, queue: q, ctx: ctx}, sdktrace.WithMaxQueueSize(b.queue),
+		sdktrace.WithMaxExportBatchSize(b.size), sdktrace.WithBatchTimeout(b.delay), sdktrace.WithExportTimeout(b.timeout))
 	return q
 }
 
