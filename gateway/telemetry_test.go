@@ -21,7 +21,7 @@ const (
 	callerSpan = "00f067aa0ba902b7"
 	sampledBy  = "00-" + traceID + "-" + callerSpan + "-01"
 	chatBody   = `{"model":"llama","messages":[{"role":"user","content":"the secret prompt"}]}`
-	answer     = `{"choices":[{"message":{"content":"the secret answer"}}],"usage":{"prompt_tokens":11,"completion_tokens":5}}`
+	answer     = `{"choices":[{"message":{"content":"the secret answer"}}],"usage":{"prompt_tokens":11,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":7}}}`
 )
 
 // heads takes what an endpoint was told of traces.
@@ -172,10 +172,11 @@ func checkTraced(t *testing.T, c *collector, told http.Header, endpoint string, 
 		"http.route": "/v1/chat/completions", "http.response.status_code": 200, "network.protocol.version": version,
 		"gen_ai.operation.name": "chat", "gen_ai.provider.name": "vllm", "gen_ai.request.model": "llama",
 		"gen_ai.usage.input_tokens": 11, "gen_ai.usage.output_tokens": 5, "penstock.route": "chats", "penstock.pool": "main",
-		"penstock.endpoint": endpoint, "penstock.attempts": 1, "penstock.outcome": "completed", "error.type": "-", "rpc.system": "-"})
-	check(t, a, map[string]any{"http.request.method": "POST", "url.path": "/v1/chat/completions", "http.response.status_code": 200,
-		"server.address": host, "server.port": port, "gen_ai.operation.name": "chat", "gen_ai.request.model": "llama-8b",
-		"gen_ai.usage.input_tokens": 11, "gen_ai.usage.output_tokens": 5, "penstock.pool": "main", "penstock.endpoint": endpoint,
+		"penstock.endpoint": endpoint, "penstock.attempts": 1, "penstock.outcome": "completed", "error.type": "-", "rpc.system.name": "-"})
+	check(t, a, map[string]any{"http.request.method": "POST", "url.path": "/v1/chat/completions", "url.full": "http://" + endpoint + "/v1/chat/completions",
+		"http.response.status_code": 200,
+		"server.address":            host, "server.port": port, "gen_ai.operation.name": "chat", "gen_ai.request.model": "llama-8b",
+		"gen_ai.usage.input_tokens": 11, "gen_ai.usage.cache_read.input_tokens": 7, "gen_ai.usage.output_tokens": 5, "penstock.pool": "main", "penstock.endpoint": endpoint,
 		"http.request.resend_count": "-", "penstock.retry_reason": "-", "error.type": "-"})
 	if r.server.Name != "POST /v1/chat/completions" || a.Name != "chat llama-8b" {
 		t.Errorf("the spans are called %q and %q", r.server.Name, a.Name)

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
-	semconv "go.opentelemetry.io/otel/semconv/v1.38.0"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 
 	"github.com/penstock/penstock/gateway/dispatch"
 )
@@ -83,7 +83,7 @@ func (m *Metrics) Finished(x *dispatch.Exchange) {
 		return
 	}
 	ctx := context.Background()
-	list := []attribute.KeyValue{semconv.GenAIOperationNameKey.String(o.name), semconv.GenAIProviderNameKey.String(provider(x))}
+	list := []attribute.KeyValue{semconv.GenAIOperationNameKey.String(o.name), semconv.GenAIProviderNameKey.String(o.providerOf(x))}
 	if model := modelAsked(x); model != "" {
 		list = append(list, semconv.GenAIRequestModel(model))
 	}

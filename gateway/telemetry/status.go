@@ -30,7 +30,7 @@ func requestError(x *dispatch.Exchange) (kind string, isError bool) {
 	case x.Outcome != dispatch.Completed && x.Outcome != dispatch.Refused:
 		kind, isError = x.Outcome.String(), true
 	case isError && isCall:
-		kind = callError(codes.Code(x.GRPCStatus))
+		kind = callStatus(codes.Code(x.GRPCStatus))
 	case isError:
 		kind = strconv.Itoa(x.Status)
 	}
@@ -44,7 +44,7 @@ func attemptError(x *dispatch.Exchange, e *dispatch.AttemptEnd) string {
 	case e.Outcome != dispatch.Completed:
 		return e.Outcome.String()
 	case x.GRPCStatus > 0:
-		return callError(codes.Code(x.GRPCStatus))
+		return callStatus(codes.Code(x.GRPCStatus))
 	case x.GRPCStatus < 0 && x.Status >= http.StatusBadRequest:
 		return strconv.Itoa(x.Status)
 	}
@@ -73,8 +73,11 @@ func isServerFault(c codes.Code) bool {
 	return false
 }
 
-// callError is a gRPC status as error.type has it, such as DEADLINE_EXCEEDED.
-func callError(c codes.Code) string {
+// callStatus is a gRPC status as the conventions and gRPC's own documents write it, such as DEADLINE_EXCEEDED.
+func callStatus(c codes.Code) string {
+	if c == codes.Canceled {
+		return "CANCELLED" // grpc-go spells it with one L
+	}
 	var b strings.Builder
 	before := 'A'
 	for i, r := range c.String() {
