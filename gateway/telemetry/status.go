@@ -38,6 +38,18 @@ func requestError(x *dispatch.Exchange) (kind string, isError bool) {
 	return kind, isError || x.Outcome.IsFault()
 }
 
+// operationError says what error.type an operation of generative AI has; empty for none. Whoever asked for it has got nothing of a request that a
+// model server refused as of one that the gateway did.
+func operationError(x *dispatch.Exchange) string {
+	if kind, _ := requestError(x); kind != "" {
+		return kind
+	}
+	if x.Status >= http.StatusBadRequest {
+		return strconv.Itoa(x.Status)
+	}
+	return ""
+}
+
 // attemptError says what error.type an attempt has; empty if it has none. For a client's span any status is an error that says one.
 func attemptError(x *dispatch.Exchange, e *dispatch.AttemptEnd) string {
 	switch {
