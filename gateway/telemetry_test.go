@@ -439,6 +439,8 @@ func TestEndpointsErrorInItsTrace(t *testing.T) {
 	}
 }
 
+// TestWaitInTheQueueInItsTrace fills an endpoint, and then asks for more than its queue of one holds: once a request is refused for that, the other one
+// waits.
 func TestWaitInTheQueueInItsTrace(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
@@ -448,24 +450,38 @@ func TestWaitInTheQueueInItsTrace(t *testing.T) {
 				<-release
 				answerChat(w, r)
 			})
-			g := start(t, strings.Replace(poolAt(way.scheme, endpoint), "    engine", "    maxInFlight: 1\n    engine", 1)+routed)
-			client, done := caller(t, way.http2), make(chan struct{}, 2)
-			ask := func() { chat(t, client, g); done <- struct{}{} }
+			g := start(t, strings.Replace(poolAt(way.scheme, endpoint), "    engine", "    maxInFlight: 1\n    queue: {size: 1}\n    engine", 1)+routed)
+			client, statuses := caller(t, way.http2), make(chan int, 3)
+			ask := func() {
+				status, _ := chat(t, client, g)
+				statuses <- status
+			}
 			go ask()
 			h.next(t)
 			go ask()
-			for g.dispatcher.Pools()[0].QueueLen() == 0 {
-				time.Sleep(time.Millisecond)
+			go ask()
+			if status := <-statuses; status != 429 {
+				t.Errorf("the request that found the queue full got %d", status)
 			}
 			close(release)
-			<-done
-			<-done
-			r := c.await(2)[1]
-			if got := events(r.server); !slices.Equal(got, []string{"penstock.queued", "penstock.dequeued"}) {
-				t.Errorf("the request's events are %q", got)
+			if a, b := <-statuses, <-statuses; a != 200 || b != 200 {
+				t.Errorf("the other ones got %d and %d", a, b)
 			}
-			if wait := attributesOf(r.server.Attributes)["penstock.queue_wait_ms"]; wait.(float64) <= 0 {
-				t.Errorf("the request waited for %v ms", wait)
+			waited := 0
+			for i, r := range c.await(3) {
+				if len(events(r.server)) == 0 {
+					continue
+				}
+				waited++
+				if got := events(r.server); i == 0 || !slices.Equal(got, []string{"penstock.queued", "penstock.dequeued"}) {
+					t.Errorf("the events of request %d are %q", i, got)
+				}
+				if wait := attributesOf(r.server.Attributes)["penstock.queue_wait_ms"]; wait.(float64) <= 0 {
+					t.Errorf("the request waited for %v ms", wait)
+				}
+			}
+			if waited != 1 {
+				t.Errorf("%d requests have events of a queue, want 1", waited)
 			}
 		})
 	}
