@@ -21,7 +21,7 @@ const (
 	callerSpan = "00f067aa0ba902b7"
 	sampledBy  = "00-" + traceID + "-" + callerSpan + "-01"
 	chatBody   = `{"model":"llama","messages":[{"role":"user","content":"the secret prompt"}]}`
-	answer     = `{"choices":[{"message":{"content":"the secret answer"}}],"usage":{"prompt_tokens":11,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":7}}}`
+	answer     = `{"model":"llama-8b-of-the-server","choices":[{"message":{"content":"the secret answer"}}],"usage":{"prompt_tokens":11,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":7}}}`
 )
 
 // heads takes what an endpoint was told of traces.
@@ -170,12 +170,12 @@ func checkTraced(t *testing.T, c *collector, told http.Header, endpoint string, 
 	host, port, _ := net.SplitHostPort(endpoint)
 	check(t, r.server, map[string]any{"http.request.method": "POST", "url.path": "/v1/chat/completions", "url.scheme": "http",
 		"http.route": "/v1/chat/completions", "http.response.status_code": 200, "network.protocol.version": version,
-		"gen_ai.operation.name": "chat", "gen_ai.provider.name": "vllm", "gen_ai.request.model": "llama",
+		"gen_ai.operation.name": "chat", "gen_ai.provider.name": "vllm", "gen_ai.request.model": "llama", "gen_ai.response.model": "llama-8b-of-the-server",
 		"gen_ai.usage.input_tokens": 11, "gen_ai.usage.output_tokens": 5, "penstock.route": "chats", "penstock.pool": "main",
 		"penstock.endpoint": endpoint, "penstock.attempts": 1, "penstock.outcome": "completed", "error.type": "-", "rpc.system.name": "-"})
 	check(t, a, map[string]any{"http.request.method": "POST", "url.path": "/v1/chat/completions", "url.full": "http://" + endpoint + "/v1/chat/completions",
 		"http.response.status_code": 200,
-		"server.address":            host, "server.port": port, "gen_ai.operation.name": "chat", "gen_ai.request.model": "llama-8b",
+		"server.address":            host, "server.port": port, "gen_ai.operation.name": "chat", "gen_ai.request.model": "llama-8b", "gen_ai.response.model": "llama-8b-of-the-server",
 		"gen_ai.usage.input_tokens": 11, "gen_ai.usage.cache_read.input_tokens": 7, "gen_ai.usage.output_tokens": 5, "penstock.pool": "main", "penstock.endpoint": endpoint,
 		"http.request.resend_count": "-", "penstock.retry_reason": "-", "error.type": "-"})
 	if r.server.Name != "POST /v1/chat/completions" || a.Name != "chat llama-8b" {
@@ -341,6 +341,40 @@ func TestTraceOfAStream(t *testing.T) {
 				t.Errorf("the attempt's events are %q", got)
 			}
 			check(t, r.server, map[string]any{"gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 9})
+		})
+	}
+}
+
+// TestModelThatNoRouteReads has a route that takes any request: the model is in the trace where the body comes before the request goes on, and never in
+// the access log or what the endpoint gets.
+func TestModelThatNoRouteReads(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			c := collect(t, "http/protobuf")
+			bodies := make(chan string, 1)
+			g := start(t, poolAt(way.scheme, model(t, newHeads(), func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				bodies <- string(body)
+				w.Header().Set("Content-Type", "text/event-stream")
+				io.WriteString(w, "data: {\"id\":\"x\",\"model\":\"llama-v2\",\"choices\":[{\"delta\":{\"content\":\"the secret\"}}]}\n\ndata: [DONE]\n\n")
+			})))
+			chat(t, caller(t, way.http2), g)
+			r := c.one()
+			for _, s := range []*otlp.Span{r.server, r.attempts[0]} {
+				check(t, s, map[string]any{"gen_ai.request.model": "llama", "gen_ai.response.model": "llama-v2"})
+			}
+			if r.attempts[0].Name != "chat llama" {
+				t.Errorf("the attempt is called %q", r.attempts[0].Name)
+			}
+			if got := <-bodies; got != chatBody {
+				t.Errorf("the endpoint got %s", got)
+			}
+			if line := g.access.await(t, 1)[0]; !strings.Contains(line, `"model":""`) {
+				t.Errorf("the line is %s", line)
+			}
+			if strings.Contains(string(c.raw), "secret") {
+				t.Errorf("a secret was exported: %q", c.raw)
+			}
 		})
 	}
 }

@@ -98,7 +98,7 @@ func (x *Exchange) begin(d *Dispatcher, mirror bool) {
 	x.Queued, x.Finished, x.Outcome, x.Refusal = 0, 0, Completed, nil
 	x.ClientTrace, x.Retried = [32]byte{}, Completed
 	x.admission.begin(d, mirror)
-	x.tracing.trace, x.tracing.told = nil, false
+	x.tracing.trace, x.tracing.told, x.tracing.asked, x.tracing.answered = nil, false, "", ""
 }
 
 func (a *admission) begin(d *Dispatcher, mirror bool) {

@@ -119,7 +119,7 @@ func requestAttributes(x *dispatch.Exchange, status int) []attribute.KeyValue {
 	}
 	list = appendModel(list, x, modelAsked(x))
 	list = appendStatus(list, x, status)
-	list = appendUsage(list, x)
+	list = appendAnswer(list, x)
 	if x.Route != nil {
 		list = append(list, keyRoute.String(x.Route.Name))
 	}
@@ -164,7 +164,7 @@ func answerAttributes(x *dispatch.Exchange, e *dispatch.AttemptEnd) []attribute.
 	if !answeredBy(x, e) {
 		return list
 	}
-	return appendUsage(appendStatus(list, x, x.Status), x)
+	return appendAnswer(appendStatus(list, x, x.Status), x)
 }
 
 // appendHTTP appends what a request is; of a path the query is left out, as it may hold secrets.

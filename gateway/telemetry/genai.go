@@ -36,12 +36,13 @@ func operationOf(x *dispatch.Exchange) *operation {
 	return nil
 }
 
-// modelAsked is the model that a request names, where a route had to look for that.
+// modelAsked is the model that a request names, where a route had to look for that or its body was there in time.
 func modelAsked(x *dispatch.Exchange) string {
-	if !x.Request.ModelKnown {
-		return ""
+	if x.Request.ModelKnown {
+		return text(x.Request.Model)
 	}
-	return text(x.Request.Model)
+	asked, _ := x.TracedModels()
+	return text([]byte(asked))
 }
 
 // modelSent is the model that the endpoint is asked for.
@@ -72,6 +73,14 @@ func appendModel(list []attribute.KeyValue, x *dispatch.Exchange, model string) 
 		list = append(list, semconv.GenAIRequestModel(model))
 	}
 	return list
+}
+
+// appendAnswer appends what the response says of the model that made it, and of the tokens that it took.
+func appendAnswer(list []attribute.KeyValue, x *dispatch.Exchange) []attribute.KeyValue {
+	if _, model := x.TracedModels(); model != "" {
+		list = append(list, semconv.GenAIResponseModel(text([]byte(model))))
+	}
+	return appendUsage(list, x)
 }
 
 // appendUsage appends how many tokens the response says that it took. What it does not say, as embeddings do not of output, counts as 0 there.
