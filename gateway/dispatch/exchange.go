@@ -24,7 +24,7 @@ type Exchange struct {
 	Protocol string
 	// Secure says that the client's connection is TLS.
 	Secure bool
-	// Started is when the request's first byte was read, on Now's scale.
+	// Started is when the request's head had been read, on Now's scale: a client that sends it slowly is not what gateways and endpoints are measured by.
 	Started int64
 
 	// Set by Route.
