@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+
 	"github.com/penstock/penstock/gateway/telemetry"
 )
 
@@ -101,6 +103,29 @@ func TestCollectorOfMetricsThatIsSilent(t *testing.T) {
 		}
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("%s: it took %v, want 100ms", protocol, took)
+		}
+	}
+}
+
+// TestSpansThatACollectorTakesInPart has it refuse some of a batch, or warn of what it took.
+func TestSpansThatACollectorTakesInPart(t *testing.T) {
+	for _, protocol := range []string{"grpc", "http/protobuf"} {
+		for rejected, want := range map[int64]struct {
+			lost uint64
+			log  string
+		}{0: {0, "the OpenTelemetry library reports an error"}, 1: {1, "spans are lost on their way to the collector"}, 99: {2, "spans are lost"}} {
+			c := collect(t, protocol)
+			c.partial = &coltrace.ExportTracePartialSuccess{RejectedSpans: rejected, ErrorMessage: "too old (7 spans rejected)"}
+			t.Setenv("OTEL_BSP_SCHEDULE_DELAY", strconv.Itoa(int(time.Hour/time.Millisecond))) // both spans of the request go in one batch
+			g := start(t, pool(answering(t, "hello")))
+			chat(t, caller(t, false), g)
+			g.stop()
+			if n := g.telemetry.Dropped(); n != want.lost || len(c.spans) != 2 {
+				t.Errorf("%s: of %d spans, of which %d were refused, %d were lost, want %d", protocol, len(c.spans), rejected, n, want.lost)
+			}
+			if g.logs.count(want.log) != 1 || g.logs.count("too old") != 1 {
+				t.Errorf("%s: the log does not say %q once", protocol, want.log)
+			}
 		}
 	}
 }

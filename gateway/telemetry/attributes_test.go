@@ -68,8 +68,8 @@ func has(t *testing.T, list []attribute.KeyValue, want map[string]string) {
 	t.Helper()
 	set := attribute.NewSet(list...)
 	for name, value := range want {
-		if got, there := set.Value(attribute.Key(name)); there != (value != "") || there && got.Emit() != value {
-			t.Errorf("%s is %q, want %q", name, got.Emit(), value)
+		if got, there := set.Value(attribute.Key(name)); there != (value != "") || there && got.String() != value {
+			t.Errorf("%s is %q, want %q", name, got.String(), value)
 		}
 	}
 }
