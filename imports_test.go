@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 		"gateway/route", "gateway/socket"},
 	"gateway/http2": {"config", "gateway/bridge", "gateway/connwatch", "gateway/dispatch", "gateway/field", "gateway/grpc", "gateway/identity",
 		"gateway/openai", "gateway/route", "gateway/socket"},
-	"gateway/telemetry":  {"gateway/dispatch", "gateway/route"},
+	"gateway/telemetry":  {"gateway/dispatch", "gateway/field", "gateway/route"},
 	"gateway":            {"autoscale", "balancer", "config", "discovery", "health"},
 	"bench/engine":       {},
 	"bench/loadgen":      {"bench/report", "bench/trace", "gateway/openai"},

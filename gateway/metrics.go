@@ -56,15 +56,15 @@ func newMetrics(pools func() []*dispatch.Pool, connections func() int, dropped f
 		aborts:        counters("client_aborts_total", "Requests whose client left before the response ended.", "pool"),
 		mirrorDropped: counters("mirror_dropped_total", "Requests that were to be mirrored to the pool and were not, by reason.", "pool", "reason"),
 		outcomes:      counters("request_outcomes_total", "Requests of the pool by how they ended: completed (whatever the status), refused by the gateway, client_gone, or what the endpoint or the deadline did.", "pool", "outcome"),
-		duration:      histograms("request_duration_seconds", "Time from a request's first byte to the end of its response.", durationBuckets, "route", "pool"),
-		firstToken:    histograms("time_to_first_token_seconds", "Time from a request's first byte to the first body byte of a streamed response.", ttftBuckets, "route", "pool"),
+		duration:      histograms("request_duration_seconds", "Time from when a request's head had come to the end of its response.", durationBuckets, "route", "pool"),
+		firstToken:    histograms("time_to_first_token_seconds", "Time from when a request's head had come to the first body byte of a streamed response.", ttftBuckets, "route", "pool"),
 		perToken:      histograms("time_per_output_token_seconds", "Mean time per output token after the first, of a streamed response.", tpotBuckets, "route", "pool"),
 		longestGap:    histograms("inter_token_gap_max_seconds", "Longest pause between two pieces of the body of a streamed response, as its client saw it.", gapBuckets, "route", "pool"),
 		pick:          histograms("pick_duration_seconds", "Time from admission to the pick of an endpoint, waiting included, of requests that got one; 0 when an endpoint was free.", pickBuckets, "pool"),
 		queueWait:     histograms("queue_wait_seconds", "Time in the pool's queue of requests that had to wait, whether they got an endpoint or not.", waitBuckets, "pool"),
 
 		serviceRequests: counters("service_requests_total", "Requests of pools that are a Service of Kubernetes, by the class of the status that the client got.", "namespace", "service", "code_class"),
-		serviceDuration: histograms("service_request_duration_seconds", "Time from a request's first byte to the end of its response, of pools that are a Service of Kubernetes.", durationBuckets, "namespace", "service"),
+		serviceDuration: histograms("service_request_duration_seconds", "Time from when a request's head had come to the end of its response, of pools that are a Service of Kubernetes.", durationBuckets, "namespace", "service"),
 
 		reloads:       counters("config_reloads_total", "Attempts to load a changed configuration, by result: success or failure.", "result"),
 		generation:    gauge("config_generation", "Number of configurations that were applied since the start."),

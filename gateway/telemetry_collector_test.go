@@ -25,8 +25,9 @@ import (
 // collector takes what is exported by OTLP, by gRPC and by HTTP.
 type collector struct {
 	coltrace.UnimplementedTraceServiceServer
-	t     testing.TB
-	added chan struct{}
+	t       testing.TB
+	added   chan struct{}
+	partial *coltrace.ExportTracePartialSuccess // what it says of spans that it did not take, or wants to warn of
 
 	mu       sync.Mutex
 	spans    []*otlp.Span
@@ -67,7 +68,7 @@ func (c *collector) Export(_ context.Context, r *coltrace.ExportTraceServiceRequ
 		c.t.Error(err)
 	}
 	c.take(r, raw)
-	return &coltrace.ExportTraceServiceResponse{}, nil
+	return &coltrace.ExportTraceServiceResponse{PartialSuccess: c.partial}, nil
 }
 
 // ServeHTTP takes spans and metrics by HTTP.
@@ -83,6 +84,13 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			c.t.Error(err)
 		}
 		c.take(request, raw)
+		w.Header().Set("Content-Type", "application/x-protobuf")
+		answer, err := proto.Marshal(&coltrace.ExportTraceServiceResponse{PartialSuccess: c.partial})
+		if err != nil {
+			c.t.Error(err)
+		}
+		w.Write(answer)
+		return
 	case "/v1/metrics":
 		request := new(colmetrics.ExportMetricsServiceRequest)
 		if err := proto.Unmarshal(raw, request); err != nil {

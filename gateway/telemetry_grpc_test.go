@@ -40,15 +40,16 @@ func calls(t *testing.T, answer func() error) (address string, told chan metadat
 func TestTraceOfACall(t *testing.T) {
 	for _, test := range []struct {
 		code             codes.Code
+		status           string
 		kind             string // the error.type of the attempt
 		server           otlp.Status_StatusCode
 		serverKind       string
 		attemptIsAnError bool
 	}{
-		{codes.OK, "-", otlp.Status_STATUS_CODE_UNSET, "-", false},
-		{codes.ResourceExhausted, "RESOURCE_EXHAUSTED", otlp.Status_STATUS_CODE_UNSET, "-", true},
-		{codes.DeadlineExceeded, "DEADLINE_EXCEEDED", otlp.Status_STATUS_CODE_ERROR, "DEADLINE_EXCEEDED", true},
-		{codes.DataLoss, "DATA_LOSS", otlp.Status_STATUS_CODE_ERROR, "DATA_LOSS", true},
+		{codes.OK, "OK", "-", otlp.Status_STATUS_CODE_UNSET, "-", false},
+		{codes.ResourceExhausted, "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED", otlp.Status_STATUS_CODE_UNSET, "-", true},
+		{codes.DeadlineExceeded, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", otlp.Status_STATUS_CODE_ERROR, "DEADLINE_EXCEEDED", true},
+		{codes.DataLoss, "DATA_LOSS", "DATA_LOSS", otlp.Status_STATUS_CODE_ERROR, "DATA_LOSS", true},
 	} {
 		t.Run(test.code.String(), func(t *testing.T) {
 			c := collect(t, "grpc")
@@ -68,8 +69,8 @@ func TestTraceOfACall(t *testing.T) {
 			if got := (<-told).Get("traceparent"); !slices.Equal(got, []string{parentOf(r.attempts[0])}) {
 				t.Errorf("the endpoint was told %q", got)
 			}
-			call := map[string]any{"rpc.system": "grpc", "rpc.service": "inference.Service", "rpc.method": "Infer",
-				"rpc.grpc.status_code": int(test.code), "http.response.status_code": "-", "error.type": test.serverKind}
+			call := map[string]any{"rpc.system.name": "grpc", "rpc.method": "inference.Service/Infer", "rpc.response.status_code": test.status, "url.full": "-",
+				"http.response.status_code": "-", "error.type": test.serverKind}
 			check(t, r.server, call)
 			call["error.type"] = test.kind
 			check(t, r.attempts[0], call)
@@ -100,8 +101,8 @@ func TestCallsThatAreRefusedOrServedHere(t *testing.T) {
 		t.Fatal(err)
 	}
 	list := c.await(2)
-	check(t, list[0].server, map[string]any{"rpc.grpc.status_code": 12, "error.type": "route_not_found", "penstock.outcome": "refused"})
-	check(t, list[1].server, map[string]any{"rpc.grpc.status_code": 0, "error.type": "-", "rpc.service": "grpc.health.v1.Health"})
+	check(t, list[0].server, map[string]any{"rpc.response.status_code": "UNIMPLEMENTED", "rpc.method": "_OTHER", "rpc.method_original": "unknown.Service/Infer", "error.type": "route_not_found", "penstock.outcome": "refused"})
+	check(t, list[1].server, map[string]any{"rpc.response.status_code": "OK", "error.type": "-", "rpc.method": "grpc.health.v1.Health/Check"})
 	if list[0].server.Name != "grpc" || len(list[0].attempts)+len(list[1].attempts) != 0 {
 		t.Errorf("the refused call is called %q, and there were attempts: %v, %v", list[0].server.Name, list[0].attempts, list[1].attempts)
 	}
@@ -125,6 +126,6 @@ func TestClientThatCancelsACall(t *testing.T) {
 	}
 	r := c.one()
 	for _, s := range []*otlp.Span{r.server, r.attempts[0]} {
-		check(t, s, map[string]any{"error.type": "client_gone", "rpc.grpc.status_code": "-", "http.response.status_code": "-"})
+		check(t, s, map[string]any{"error.type": "client_gone", "rpc.response.status_code": "-", "http.response.status_code": "-"})
 	}
 }

@@ -21,7 +21,7 @@ const (
 	callerSpan = "00f067aa0ba902b7"
 	sampledBy  = "00-" + traceID + "-" + callerSpan + "-01"
 	chatBody   = `{"model":"llama","messages":[{"role":"user","content":"the secret prompt"}]}`
-	answer     = `{"choices":[{"message":{"content":"the secret answer"}}],"usage":{"prompt_tokens":11,"completion_tokens":5}}`
+	answer     = `{"model":"llama-8b-of-the-server","choices":[{"message":{"content":"the secret answer"}}],"usage":{"prompt_tokens":11,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":7}}}`
 )
 
 // heads takes what an endpoint was told of traces.
@@ -170,12 +170,13 @@ func checkTraced(t *testing.T, c *collector, told http.Header, endpoint string, 
 	host, port, _ := net.SplitHostPort(endpoint)
 	check(t, r.server, map[string]any{"http.request.method": "POST", "url.path": "/v1/chat/completions", "url.scheme": "http",
 		"http.route": "/v1/chat/completions", "http.response.status_code": 200, "network.protocol.version": version,
-		"gen_ai.operation.name": "chat", "gen_ai.provider.name": "vllm", "gen_ai.request.model": "llama",
+		"gen_ai.operation.name": "chat", "gen_ai.provider.name": "vllm", "gen_ai.request.model": "llama", "gen_ai.response.model": "llama-8b-of-the-server",
 		"gen_ai.usage.input_tokens": 11, "gen_ai.usage.output_tokens": 5, "penstock.route": "chats", "penstock.pool": "main",
-		"penstock.endpoint": endpoint, "penstock.attempts": 1, "penstock.outcome": "completed", "error.type": "-", "rpc.system": "-"})
-	check(t, a, map[string]any{"http.request.method": "POST", "url.path": "/v1/chat/completions", "http.response.status_code": 200,
-		"server.address": host, "server.port": port, "gen_ai.operation.name": "chat", "gen_ai.request.model": "llama-8b",
-		"gen_ai.usage.input_tokens": 11, "gen_ai.usage.output_tokens": 5, "penstock.pool": "main", "penstock.endpoint": endpoint,
+		"penstock.endpoint": endpoint, "penstock.attempts": 1, "penstock.outcome": "completed", "error.type": "-", "rpc.system.name": "-"})
+	check(t, a, map[string]any{"http.request.method": "POST", "url.path": "/v1/chat/completions", "url.full": "http://" + endpoint + "/v1/chat/completions",
+		"http.response.status_code": 200,
+		"server.address":            host, "server.port": port, "gen_ai.operation.name": "chat", "gen_ai.request.model": "llama-8b", "gen_ai.response.model": "llama-8b-of-the-server",
+		"gen_ai.usage.input_tokens": 11, "gen_ai.usage.cache_read.input_tokens": 7, "gen_ai.usage.output_tokens": 5, "penstock.pool": "main", "penstock.endpoint": endpoint,
 		"http.request.resend_count": "-", "penstock.retry_reason": "-", "error.type": "-"})
 	if r.server.Name != "POST /v1/chat/completions" || a.Name != "chat llama-8b" {
 		t.Errorf("the spans are called %q and %q", r.server.Name, a.Name)
@@ -344,6 +345,40 @@ func TestTraceOfAStream(t *testing.T) {
 	}
 }
 
+// TestModelThatNoRouteReads has a route that takes any request: the model is in the trace where the body comes before the request goes on, and never in
+// the access log or what the endpoint gets.
+func TestModelThatNoRouteReads(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			c := collect(t, "http/protobuf")
+			bodies := make(chan string, 1)
+			g := start(t, poolAt(way.scheme, model(t, newHeads(), func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				bodies <- string(body)
+				w.Header().Set("Content-Type", "text/event-stream")
+				io.WriteString(w, "data: {\"id\":\"x\",\"model\":\"llama-v2\",\"choices\":[{\"delta\":{\"content\":\"the secret\"}}]}\n\ndata: [DONE]\n\n")
+			})))
+			chat(t, caller(t, way.http2), g)
+			r := c.one()
+			for _, s := range []*otlp.Span{r.server, r.attempts[0]} {
+				check(t, s, map[string]any{"gen_ai.request.model": "llama", "gen_ai.response.model": "llama-v2"})
+			}
+			if r.attempts[0].Name != "chat llama" {
+				t.Errorf("the attempt is called %q", r.attempts[0].Name)
+			}
+			if got := <-bodies; got != chatBody {
+				t.Errorf("the endpoint got %s", got)
+			}
+			if line := g.access.await(t, 1)[0]; !strings.Contains(line, `"model":""`) {
+				t.Errorf("the line is %s", line)
+			}
+			if strings.Contains(string(c.raw), "secret") {
+				t.Errorf("a secret was exported: %q", c.raw)
+			}
+		})
+	}
+}
+
 func TestClientThatLeavesInItsTrace(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
@@ -438,6 +473,8 @@ func TestEndpointsErrorInItsTrace(t *testing.T) {
 	}
 }
 
+// TestWaitInTheQueueInItsTrace fills an endpoint, and then asks for more than its queue of one holds: once a request is refused for that, the other one
+// waits.
 func TestWaitInTheQueueInItsTrace(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
@@ -447,24 +484,38 @@ func TestWaitInTheQueueInItsTrace(t *testing.T) {
 				<-release
 				answerChat(w, r)
 			})
-			g := start(t, strings.Replace(poolAt(way.scheme, endpoint), "    engine", "    maxInFlight: 1\n    engine", 1)+routed)
-			client, done := caller(t, way.http2), make(chan struct{}, 2)
-			ask := func() { chat(t, client, g); done <- struct{}{} }
+			g := start(t, strings.Replace(poolAt(way.scheme, endpoint), "    engine", "    maxInFlight: 1\n    queue: {size: 1}\n    engine", 1)+routed)
+			client, statuses := caller(t, way.http2), make(chan int, 3)
+			ask := func() {
+				status, _ := chat(t, client, g)
+				statuses <- status
+			}
 			go ask()
 			h.next(t)
 			go ask()
-			for g.dispatcher.Pools()[0].QueueLen() == 0 {
-				time.Sleep(time.Millisecond)
+			go ask()
+			if status := <-statuses; status != 429 {
+				t.Errorf("the request that found the queue full got %d", status)
 			}
 			close(release)
-			<-done
-			<-done
-			r := c.await(2)[1]
-			if got := events(r.server); !slices.Equal(got, []string{"penstock.queued", "penstock.dequeued"}) {
-				t.Errorf("the request's events are %q", got)
+			if a, b := <-statuses, <-statuses; a != 200 || b != 200 {
+				t.Errorf("the other ones got %d and %d", a, b)
 			}
-			if wait := attributesOf(r.server.Attributes)["penstock.queue_wait_ms"]; wait.(float64) <= 0 {
-				t.Errorf("the request waited for %v ms", wait)
+			waited := 0
+			for i, r := range c.await(3) {
+				if len(events(r.server)) == 0 {
+					continue
+				}
+				waited++
+				if got := events(r.server); i == 0 || !slices.Equal(got, []string{"penstock.queued", "penstock.dequeued"}) {
+					t.Errorf("the events of request %d are %q", i, got)
+				}
+				if wait := attributesOf(r.server.Attributes)["penstock.queue_wait_ms"]; wait.(float64) <= 0 {
+					t.Errorf("the request waited for %v ms", wait)
+				}
+			}
+			if waited != 1 {
+				t.Errorf("%d requests have events of a queue, want 1", waited)
 			}
 		})
 	}

@@ -24,7 +24,7 @@ type Exchange struct {
 	Protocol string
 	// Secure says that the client's connection is TLS.
 	Secure bool
-	// Started is when the request's first byte was read, on Now's scale.
+	// Started is when the request's head had been read, on Now's scale: a client that sends it slowly is not what gateways and endpoints are measured by.
 	Started int64
 
 	// Set by Route.
@@ -98,7 +98,7 @@ func (x *Exchange) begin(d *Dispatcher, mirror bool) {
 	x.Queued, x.Finished, x.Outcome, x.Refusal = 0, 0, Completed, nil
 	x.ClientTrace, x.Retried = [32]byte{}, Completed
 	x.admission.begin(d, mirror)
-	x.tracing.trace, x.tracing.told = nil, false
+	x.tracing.trace, x.tracing.told, x.tracing.asked, x.tracing.answered = nil, false, "", ""
 }
 
 func (a *admission) begin(d *Dispatcher, mirror bool) {

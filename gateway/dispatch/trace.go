@@ -1,5 +1,7 @@
 package dispatch
 
+import "github.com/penstock/penstock/gateway/openai"
+
 // Tracer is told of requests, to trace those that are sampled. Its methods run on the request's goroutine and must not block.
 type Tracer interface {
 	// Begin is called once for each request, but never for mirror copies, when its head was read or could not be. It returns what follows the
@@ -42,6 +44,8 @@ type tracing struct {
 	told  bool  // request and hop are set
 	// request names the request as a whole, hop the attempt underway; they are the same until there is one.
 	request, hop TraceContext
+	// asked and answered are models; see TracedModels.
+	asked, answered string
 }
 
 // BeginTrace is called by engines once for each Reset, when what the head says is set, or after it could not be read.
@@ -86,4 +90,32 @@ func (x *Exchange) attemptEnded(o Outcome, now int64) {
 		a := &x.admission
 		t.AttemptEnded(x, AttemptEnd{Outcome: o, Cause: a.cause, At: now, FirstByte: a.firstByte, FirstToken: a.firstToken})
 	}
+}
+
+// mostOfRequest is how much of a request's body is looked at for its model for a trace alone, in bytes.
+const mostOfRequest = 64 << 10
+
+// TraceRequest shows a trace what has come of the request's body, which is plain, where no route had to look for its model there. It is called
+// before Admit, and never has a request wait for more.
+func (x *Exchange) TraceRequest(contentType, body []byte) {
+	if x.tracing.trace == nil || x.Request.ModelKnown || len(body) == 0 {
+		return
+	}
+	var scan openai.ModelScan
+	scan.Reset(contentType)
+	if body = body[:min(len(body), mostOfRequest)]; scan.Scan(body) == openai.Found {
+		x.tracing.asked = string(scan.Model(body, nil))
+	}
+}
+
+// TraceResponse shows a trace the first piece of a response's body that is plain JSON or a stream of it.
+func (x *Exchange) TraceResponse(piece []byte) {
+	if x.tracing.trace != nil {
+		x.tracing.answered = string(openai.ResponseModel(piece))
+	}
+}
+
+// TracedModels are the models that the request asked for and its response told of, as far as TraceRequest and TraceResponse saw them.
+func (x *Exchange) TracedModels() (asked, answered string) {
+	return x.tracing.asked, x.tracing.answered
 }

@@ -115,6 +115,9 @@ func (b *bridged) Write(p []byte) error {
 	x := &c.x
 	if x.FirstToken == 0 {
 		x.Answered(dispatch.Now()) // before the client's pace has a say
+		if c.resp.scanUsage {
+			x.TraceResponse(p)
+		}
 	}
 	if err := b.writePiece(p); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/penstock/penstock/gateway/bridge"
 	"github.com/penstock/penstock/gateway/dispatch"
+	"github.com/penstock/penstock/gateway/field"
 )
 
 // exchange sends the request at the front of the buffer to an endpoint and relays the response. What has arrived of the body goes with
@@ -12,6 +13,10 @@ import (
 func (c *clientConn) exchange(stream bool) verdict {
 	x := &c.x
 	c.arm(phaseNone, 0, 0)
+	if x.Traced() != nil {
+		contentType, _ := c.sc.req.Get(field.ContentType)
+		x.TraceRequest(contentType, c.payload())
+	}
 	if reply := x.Admit(); reply != nil {
 		return c.refuse(reply)
 	}

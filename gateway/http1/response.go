@@ -212,6 +212,9 @@ func (c *clientConn) relayBody(u *upstreamConn, head []byte) bool {
 	body := u.buf.bytes()[:n]
 	if len(body) > 0 && c.x.FirstToken == 0 {
 		c.x.Answered(dispatch.Now()) // before the client's pace has a say
+		if r.scanUsage {
+			c.x.TraceResponse(body)
+		}
 	}
 	var err error
 	switch {

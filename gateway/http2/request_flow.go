@@ -201,6 +201,9 @@ func (s *stream) forward(b *batch) {
 	if x.Mirror != nil {
 		s.beginMirror()
 	}
+	if x.Traced() != nil && !s.head.grpc {
+		x.TraceRequest(bytesOf(s.head.contentType), s.up.held[s.up.start:])
+	}
 	if !x.TryAdmit() {
 		s.goOn(stageWait, s.waitForEndpoint)
 		return

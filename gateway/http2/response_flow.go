@@ -240,6 +240,9 @@ func (s *stream) noteBody(p []byte, now int64) {
 	s.answered += int64(len(p))
 	if x.FirstToken == 0 {
 		x.Answered(now)
+		if s.usage != nil {
+			x.TraceResponse(p)
+		}
 	}
 	x.SentBody(now)
 	switch {

@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
-	semconv "go.opentelemetry.io/otel/semconv/v1.38.0"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
+	"google.golang.org/grpc/codes"
 
 	"github.com/penstock/penstock/gateway/dispatch"
 )
@@ -82,11 +83,24 @@ func attemptName(x *dispatch.Exchange) string {
 }
 
 func callName(x *dispatch.Exchange) string {
-	if x.Route == nil { // any client may call any name
+	if !knownCall(x) {
 		return "grpc"
 	}
+	return fullMethod(x)
+}
+
+// fullMethod is a call's name as the conventions for RPC have it, such as inference.GRPCInferenceService/ModelInfer.
+func fullMethod(x *dispatch.Exchange) string {
 	return text(x.Request.GRPCService) + "/" + text(x.Request.GRPCMethod)
 }
+
+// knownCall reports whether a call is one that is served here. Any client may call any name.
+func knownCall(x *dispatch.Exchange) bool {
+	return x.Route != nil || string(x.Request.GRPCService) == healthService
+}
+
+// healthService is what the gateway answers itself.
+const healthService = "grpc.health.v1.Health"
 
 func methodName(x *dispatch.Exchange) string {
 	if _, known := methods[string(x.Request.Method)]; known {
@@ -105,7 +119,7 @@ func requestAttributes(x *dispatch.Exchange, status int) []attribute.KeyValue {
 	}
 	list = appendModel(list, x, modelAsked(x))
 	list = appendStatus(list, x, status)
-	list = appendUsage(list, x)
+	list = appendAnswer(list, x)
 	if x.Route != nil {
 		list = append(list, keyRoute.String(x.Route.Name))
 	}
@@ -124,7 +138,11 @@ func requestAttributes(x *dispatch.Exchange, status int) []attribute.KeyValue {
 // attemptAttributes are those of an attempt's span, at its beginning; failed is how the attempt before it ended.
 func attemptAttributes(x *dispatch.Exchange, failed dispatch.Outcome) []attribute.KeyValue {
 	list := make([]attribute.KeyValue, 0, 16)
-	list = appendHTTP(list, x, x.Route.AppendPath(nil, x.Request.Path))
+	path := x.Route.AppendPath(nil, x.Request.Path)
+	list = appendHTTP(list, x, path)
+	if !isCall(x) {
+		list = append(list, semconv.URLFull(urlOf(x.Endpoint, path)))
+	}
 	list = appendModel(list, x, modelSent(x))
 	list = append(list, keyPool.String(x.Pool.Name), keyEndpoint.String(x.Endpoint.Address))
 	if host, port, err := net.SplitHostPort(x.Endpoint.Address); err == nil {
@@ -146,7 +164,7 @@ func answerAttributes(x *dispatch.Exchange, e *dispatch.AttemptEnd) []attribute.
 	if !answeredBy(x, e) {
 		return list
 	}
-	return appendUsage(appendStatus(list, x, x.Status), x)
+	return appendAnswer(appendStatus(list, x, x.Status), x)
 }
 
 // appendHTTP appends what a request is; of a path the query is left out, as it may hold secrets.
@@ -157,23 +175,36 @@ func appendHTTP(list []attribute.KeyValue, x *dispatch.Exchange, path []byte) []
 	if method, known := methods[string(x.Request.Method)]; known {
 		list = append(list, method)
 	} else {
-		list = append(list, semconv.HTTPRequestMethodOther)
+		list = append(list, semconv.HTTPRequestMethodOther, semconv.HTTPRequestMethodOriginal(text(x.Request.Method)))
 	}
 	path, _, _ = bytes.Cut(path, question)
 	list = append(list, semconv.URLPath(text(path)))
-	if isCall(x) {
-		list = append(list, semconv.RPCSystemGRPC, semconv.RPCService(text(x.Request.GRPCService)), semconv.RPCMethod(text(x.Request.GRPCMethod)))
+	switch {
+	case !isCall(x):
+		return list
+	case knownCall(x):
+		return append(list, semconv.RPCSystemNameGRPC, semconv.RPCMethod(fullMethod(x)))
 	}
-	return list
+	return append(list, semconv.RPCSystemNameGRPC, semconv.RPCMethod("_OTHER"), semconv.RPCMethodOriginal(fullMethod(x)))
 }
 
 var question = []byte("?")
+
+// urlOf is what an endpoint is asked for, without its query.
+func urlOf(e *dispatch.Endpoint, path []byte) string {
+	scheme := "http"
+	if e.Config.TLS != nil {
+		scheme = "https"
+	}
+	path, _, _ = bytes.Cut(path, question)
+	return scheme + "://" + e.Address + text(path)
+}
 
 // appendStatus appends the status of a response. That of a call stands in its trailers, and is not the one of HTTP.
 func appendStatus(list []attribute.KeyValue, x *dispatch.Exchange, status int) []attribute.KeyValue {
 	switch {
 	case x.GRPCStatus >= 0:
-		return append(list, semconv.RPCGRPCStatusCodeKey.Int(x.GRPCStatus))
+		return append(list, semconv.RPCResponseStatusCode(callStatus(codes.Code(x.GRPCStatus))))
 	case isCall(x) || status == 0:
 		return list
 	}

@@ -5,9 +5,12 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"go.opentelemetry.io/otel/attribute"
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock/penstock/gateway/dispatch"
+	"github.com/penstock/penstock/gateway/openai"
+	"github.com/penstock/penstock/gateway/route"
 )
 
 func TestText(t *testing.T) {
@@ -50,17 +53,76 @@ func TestOperations(t *testing.T) {
 }
 
 func TestUnknownMethodsAreNoNames(t *testing.T) {
-	var x dispatch.Exchange
+	x := dispatch.Exchange{GRPCStatus: -1}
 	x.Request.Method, x.Request.Path = []byte("BREW"), []byte("/pot")
 	if name := requestName(&x); name != "HTTP" {
 		t.Errorf("the span is called %q", name)
 	}
+	has(t, requestAttributes(&x, 0), map[string]string{"http.request.method": "_OTHER", "http.request.method_original": "BREW"})
+	x.Request.Method = []byte("GET")
+	has(t, requestAttributes(&x, 0), map[string]string{"http.request.method": "GET", "http.request.method_original": ""})
 }
 
-func TestCallErrors(t *testing.T) {
-	for code, want := range map[codes.Code]string{codes.Canceled: "CANCELED", codes.DeadlineExceeded: "DEADLINE_EXCEEDED", codes.DataLoss: "DATA_LOSS",
+// has holds attributes against those that are wanted; "" wants one not to be there.
+func has(t *testing.T, list []attribute.KeyValue, want map[string]string) {
+	t.Helper()
+	set := attribute.NewSet(list...)
+	for name, value := range want {
+		if got, there := set.Value(attribute.Key(name)); there != (value != "") || there && got.String() != value {
+			t.Errorf("%s is %q, want %q", name, got.String(), value)
+		}
+	}
+}
+
+// Any client may call any name, and only those that a route takes are ones to count by.
+func TestNamesOfCalls(t *testing.T) {
+	routed := &dispatch.Route{Route: &route.Route{}}
+	for _, c := range []struct {
+		service string
+		route   *dispatch.Route
+		name    string
+		want    map[string]string
+	}{
+		{"a.B", routed, "a.B/C", map[string]string{"rpc.method": "a.B/C", "rpc.method_original": ""}},
+		{"a.B", nil, "grpc", map[string]string{"rpc.method": "_OTHER", "rpc.method_original": "a.B/C"}},
+		{"grpc.health.v1.Health", nil, "grpc.health.v1.Health/C", map[string]string{"rpc.method": "grpc.health.v1.Health/C", "rpc.method_original": ""}},
+	} {
+		x := dispatch.Exchange{Route: c.route, GRPCStatus: 1}
+		x.Request.Method, x.Request.Path, x.Request.GRPCService, x.Request.GRPCMethod = []byte("POST"), []byte("/a.B/C"), []byte(c.service), []byte("C")
+		if got := requestName(&x); got != c.name {
+			t.Errorf("%s is called %q, want %q", c.service, got, c.name)
+		}
+		c.want["rpc.system.name"], c.want["rpc.response.status_code"], c.want["http.response.status_code"] = "grpc", "CANCELLED", ""
+		has(t, requestAttributes(&x, 499), c.want)
+	}
+}
+
+func TestUsageIsWhatWasTold(t *testing.T) {
+	for _, c := range []struct {
+		usage                 openai.Usage
+		input, cached, output string
+	}{
+		{openai.Usage{}, "", "", ""},
+		{openai.Usage{PromptTokens: 8, Known: true}, "8", "", ""}, // embeddings
+		{openai.Usage{PromptTokens: 8, CachedTokens: 4, CompletionTokens: 2, Known: true}, "8", "4", "2"},
+	} {
+		has(t, appendUsage(nil, &dispatch.Exchange{Usage: c.usage}), map[string]string{"gen_ai.usage.input_tokens": c.input,
+			"gen_ai.usage.cache_read.input_tokens": c.cached, "gen_ai.usage.output_tokens": c.output})
+	}
+}
+
+func TestProviderIsWhoseAPIItIs(t *testing.T) {
+	for path, want := range map[string]string{"/v1/chat/completions": "openai", "/v1/embeddings": "openai", "/v1/messages": "anthropic", "/other": ""} {
+		x := dispatch.Exchange{GRPCStatus: -1}
+		x.Request.Method, x.Request.Path = []byte("POST"), []byte(path)
+		has(t, requestAttributes(&x, 200), map[string]string{"gen_ai.provider.name": want})
+	}
+}
+
+func TestCallStatuses(t *testing.T) {
+	for code, want := range map[codes.Code]string{codes.OK: "OK", codes.Canceled: "CANCELLED", codes.DeadlineExceeded: "DEADLINE_EXCEEDED", codes.DataLoss: "DATA_LOSS",
 		codes.OutOfRange: "OUT_OF_RANGE", codes.Code(99): "CODE(99)"} {
-		if got := callError(code); got != want {
+		if got := callStatus(code); got != want {
 			t.Errorf("%v is %q, want %q", code, got, want)
 		}
 	}

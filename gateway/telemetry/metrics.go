@@ -4,22 +4,22 @@ import (
 	"context"
 	"fmt"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
-	semconv "go.opentelemetry.io/otel/semconv/v1.38.0"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 
 	"github.com/penstock/penstock/gateway/dispatch"
 )
 
 // Metrics are the figures that the conventions for generative AI define, of requests to paths of their APIs.
 type Metrics struct {
-	provider                       *sdkmetric.MeterProvider
-	duration, firstToken, perToken metric.Float64Histogram
-	tokens                         metric.Int64Histogram
+	provider                                       *sdkmetric.MeterProvider
+	duration, serverDuration, firstToken, perToken metric.Float64Histogram
+	tokens                                         metric.Int64Histogram
+	series                                         seriesMap
 }
 
 // The buckets that the conventions ask for: seconds, and tokens.
@@ -30,9 +30,6 @@ var (
 	tokenBuckets      = []float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864}
 )
 
-// seriesLimit bounds the series of each metric, since clients choose the names of models. What goes beyond is counted as one.
-const seriesLimit = 2000
-
 func newMetrics(e *environment, r *resource.Resource) (*Metrics, error) {
 	exporter, err := newMetricExporter(e.metrics)
 	if err != nil {
@@ -41,11 +38,11 @@ func newMetrics(e *environment, r *resource.Resource) (*Metrics, error) {
 	return metricsWith(sdkmetric.NewPeriodicReader(exporter), r), nil
 }
 
-func newMetricExporter(protocol string) (sdkmetric.Exporter, error) {
-	if protocol == protocolGRPC {
-		return otlpmetricgrpc.New(context.Background())
+func newMetricExporter(s signal) (sdkmetric.Exporter, error) {
+	if s.protocol == protocolGRPC {
+		return otlpmetricgrpc.New(context.Background(), otlpmetricgrpc.WithTimeout(s.timeout))
 	}
-	return otlpmetrichttp.New(context.Background())
+	return otlpmetrichttp.New(context.Background(), otlpmetrichttp.WithTimeout(s.timeout))
 }
 
 func metricsWith(reader sdkmetric.Reader, r *resource.Resource) *Metrics {
@@ -61,6 +58,8 @@ func metricsWith(reader sdkmetric.Reader, r *resource.Resource) *Metrics {
 		return h
 	}
 	m.duration = seconds("gen_ai.client.operation.duration", "GenAI operation duration.", durationBuckets)
+	m.serverDuration = seconds("gen_ai.server.request.duration", "Generative AI server request duration such as time-to-last byte or last output token.",
+		durationBuckets)
 	m.firstToken = seconds("gen_ai.server.time_to_first_token", "Time to generate first token for successful responses.", firstTokenBuckets)
 	m.perToken = seconds("gen_ai.server.time_per_output_token", "Time per output token generated after the first token for successful responses.",
 		perTokenBuckets)
@@ -73,7 +72,7 @@ func metricsWith(reader sdkmetric.Reader, r *resource.Resource) *Metrics {
 	return m
 }
 
-// Finished counts a request, as dispatch.Observer is told of it.
+// Finished counts a request, as dispatch.Observer is told of it. After the first one of its kind it allocates nothing.
 func (m *Metrics) Finished(x *dispatch.Exchange) {
 	if m == nil || x.Route == nil {
 		return
@@ -82,28 +81,22 @@ func (m *Metrics) Finished(x *dispatch.Exchange) {
 	if o == nil {
 		return
 	}
-	ctx := context.Background()
-	list := []attribute.KeyValue{semconv.GenAIOperationNameKey.String(o.name), semconv.GenAIProviderNameKey.String(provider(x))}
-	if model := modelAsked(x); model != "" {
-		list = append(list, semconv.GenAIRequestModel(model))
-	}
-	told := metric.WithAttributeSet(attribute.NewSet(list...))
-	kind, failed := requestError(x)
-	if kind != "" {
-		failed = true
-		list = append(list, semconv.ErrorTypeKey.String(kind))
-	}
-	m.duration.Record(ctx, seconds(x.Finished-x.Started), metric.WithAttributeSet(attribute.NewSet(list...)))
-	if x.Streamed && x.FirstToken != 0 && !failed {
-		m.firstToken.Record(ctx, seconds(x.FirstToken-x.Started), told)
+	kind := operationError(x)
+	s, ctx := m.series.of(x, o, kind), context.Background()
+	whole := seconds(x.Finished - x.Started)
+	m.duration.Record(ctx, whole, s.durations...)
+	m.serverDuration.Record(ctx, whole, s.durations...)
+	if kind == "" && x.Streamed && x.FirstToken != 0 {
+		m.firstToken.Record(ctx, seconds(x.FirstToken-x.Started), s.successes...)
 		if n := outputTokens(x); n > 1 && x.LastToken > x.FirstToken {
-			m.perToken.Record(ctx, seconds(x.LastToken-x.FirstToken)/float64(n-1), told)
+			m.perToken.Record(ctx, seconds(x.LastToken-x.FirstToken)/float64(n-1), s.successes...)
 		}
 	}
-	if x.Usage.Known {
-		base := list[:len(list):len(list)]
-		m.tokens.Record(ctx, x.Usage.PromptTokens, metric.WithAttributes(append(base, semconv.GenAITokenTypeInput)...))
-		m.tokens.Record(ctx, x.Usage.CompletionTokens, metric.WithAttributes(append(base, semconv.GenAITokenTypeOutput)...))
+	if n := x.Usage.PromptTokens; n > 0 {
+		m.tokens.Record(ctx, n, s.input...)
+	}
+	if n := x.Usage.CompletionTokens; n > 0 {
+		m.tokens.Record(ctx, n, s.output...)
 	}
 }
 

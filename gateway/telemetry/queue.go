@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"regexp"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
@@ -23,11 +26,12 @@ type queue struct {
 	ended  chan struct{}      // closed when the processor's goroutine is done
 }
 
-func newQueue(e sdktrace.SpanExporter, most int, logger *slog.Logger) *queue {
-	q := &queue{most: int64(most), ended: make(chan struct{}), losses: &losses{reporter: newReporter(logger, "spans are lost on their way to the collector")}}
+func newQueue(e sdktrace.SpanExporter, b batches, logger *slog.Logger) *queue {
+	q := &queue{most: int64(b.queue), ended: make(chan struct{}), losses: &losses{reporter: newReporter(logger, "spans are lost on their way to the collector")}}
 	ctx, cut := context.WithCancel(context.Background())
 	q.cut = cut
-	q.SpanProcessor = sdktrace.NewBatchSpanProcessor(&sender{SpanExporter: e, queue: q, ctx: ctx}, sdktrace.WithMaxQueueSize(most))
+	q.SpanProcessor = sdktrace.NewBatchSpanProcessor(&sender{SpanExporter: e, queue: q, ctx: ctx}, sdktrace.WithMaxQueueSize(b.queue),
+		sdktrace.WithMaxExportBatchSize(b.size), sdktrace.WithBatchTimeout(b.delay), sdktrace.WithExportTimeout(b.timeout))
 	return q
 }
 
@@ -57,10 +61,31 @@ func (s *sender) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan)
 	defer context.AfterFunc(s.ctx, func() { cancel(errStopped) })()
 	err := s.SpanExporter.ExportSpans(ctx, spans)
 	s.queue.held.Add(-int64(len(spans)))
-	if err != nil {
-		s.queue.losses.add(len(spans), err)
+	switch lost := lostOf(len(spans), err); {
+	case lost > 0:
+		s.queue.losses.add(lost, err)
+	case err != nil: // the collector took all, and warns of something
+		otel.Handle(err)
 	}
 	return nil
+}
+
+// partial is the error of the library's exporters where a collector took a part of a batch. Its type is internal.
+var partial = regexp.MustCompile(`^(?:traces export: )?OTLP partial success: (?s:.*) \((\d+) spans rejected\)$`)
+
+// lostOf is how many of a batch of spans were lost.
+func lostOf(sent int, err error) int {
+	if err == nil {
+		return 0
+	}
+	found := partial.FindStringSubmatch(err.Error())
+	if found == nil {
+		return sent
+	}
+	if n, err := strconv.Atoi(found[1]); err == nil {
+		return min(n, sent)
+	}
+	return sent
 }
 
 // Shutdown is the last that the processor does.

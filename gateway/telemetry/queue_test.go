@@ -34,11 +34,18 @@ func (s *slow) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) e
 func (s *slow) Shutdown(context.Context) error { return nil }
 
 func tracerTo(e sdktrace.SpanExporter, most int, log *bytes.Buffer) *Tracer {
-	t := &Tracer{queue: newQueue(e, most, slog.New(slog.NewTextHandler(log, nil)))}
+	t := &Tracer{queue: newQueue(e, batchesOf(most), slog.New(slog.NewTextHandler(log, nil)))}
 	t.provider = sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithIDGenerator(ids{}),
 		sdktrace.WithSpanProcessor(t.queue))
 	t.spans = t.provider.Tracer(scope)
 	return t
+}
+
+// batchesOf is the defaults but for the most spans that wait.
+func batchesOf(most int) batches {
+	b := defaultBatches
+	b.queue, b.size = most, min(b.size, most)
+	return b
 }
 
 func (t *Tracer) span() {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -21,7 +22,7 @@ const allTraces = 1 << 63
 
 // parseSampler reads OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG. With an error comes what is used instead.
 func parseSampler(name, arg string) (sampler, error) {
-	switch name {
+	switch strings.ToLower(name) { // the specification wants names that are known whatever their case
 	case "", "parentbased_always_on":
 		return sampler{}, nil
 	case "parentbased_always_off":
@@ -31,7 +32,7 @@ func parseSampler(name, arg string) (sampler, error) {
 	case "always_off":
 		return sampler{ignoresParent: true, unsampled: allTraces}, nil
 	case "traceidratio", "parentbased_traceidratio":
-		s := sampler{ignoresParent: name == "traceidratio"}
+		s := sampler{ignoresParent: strings.EqualFold(name, "traceidratio")}
 		if arg == "" {
 			return s, nil
 		}

@@ -30,12 +30,24 @@ func requestError(x *dispatch.Exchange) (kind string, isError bool) {
 	case x.Outcome != dispatch.Completed && x.Outcome != dispatch.Refused:
 		kind, isError = x.Outcome.String(), true
 	case isError && isCall:
-		kind = callError(codes.Code(x.GRPCStatus))
+		kind = callStatus(codes.Code(x.GRPCStatus))
 	case isError:
 		kind = strconv.Itoa(x.Status)
 	}
 	// A response of status 200 that broke off is an error whatever it began with.
 	return kind, isError || x.Outcome.IsFault()
+}
+
+// operationError says what error.type an operation of generative AI has; empty for none. Whoever asked for it has got nothing of a request that a
+// model server refused as of one that the gateway did.
+func operationError(x *dispatch.Exchange) string {
+	if kind, _ := requestError(x); kind != "" {
+		return kind
+	}
+	if x.Status >= http.StatusBadRequest {
+		return strconv.Itoa(x.Status)
+	}
+	return ""
 }
 
 // attemptError says what error.type an attempt has; empty if it has none. For a client's span any status is an error that says one.
@@ -44,7 +56,7 @@ func attemptError(x *dispatch.Exchange, e *dispatch.AttemptEnd) string {
 	case e.Outcome != dispatch.Completed:
 		return e.Outcome.String()
 	case x.GRPCStatus > 0:
-		return callError(codes.Code(x.GRPCStatus))
+		return callStatus(codes.Code(x.GRPCStatus))
 	case x.GRPCStatus < 0 && x.Status >= http.StatusBadRequest:
 		return strconv.Itoa(x.Status)
 	}
@@ -73,8 +85,11 @@ func isServerFault(c codes.Code) bool {
 	return false
 }
 
-// callError is a gRPC status as error.type has it, such as DEADLINE_EXCEEDED.
-func callError(c codes.Code) string {
+// callStatus is a gRPC status as the conventions and gRPC's own documents write it, such as DEADLINE_EXCEEDED.
+func callStatus(c codes.Code) string {
+	if c == codes.Canceled {
+		return "CANCELLED" // grpc-go spells it with one L
+	}
 	var b strings.Builder
 	before := 'A'
 	for i, r := range c.String() {

@@ -12,9 +12,10 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/sdk/resource"
-	semconv "go.opentelemetry.io/otel/semconv/v1.38.0"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 )
 
 // Telemetry is what is told to collectors. A nil one tells nothing.
@@ -30,19 +31,20 @@ type Telemetry struct {
 func FromEnvironment(version string, logger *slog.Logger) *Telemetry {
 	e := readEnvironment(logger)
 	t := &Telemetry{}
-	if e.traces == "" && e.metrics == "" {
+	if e.traces.protocol == "" && e.metrics.protocol == "" {
 		return t
 	}
+	otel.SetLogger(logr.Discard()) // it would write to stderr what is wrong in the environment, and readEnvironment has said so without secrets
 	otel.SetErrorHandler(newReporter(logger, "the OpenTelemetry library reports an error"))
 	r := describe(version, logger)
-	if e.traces != "" {
+	if e.traces.protocol != "" {
 		tracer, err := newTracer(e, r, logger)
 		if err != nil {
 			logger.Error("traces are off", "error", err)
 		}
 		t.Tracer = tracer
 	}
-	if e.metrics != "" {
+	if e.metrics.protocol != "" {
 		metrics, err := newMetrics(e, r)
 		if err != nil {
 			logger.Error("metrics are not exported by OTLP", "error", err)

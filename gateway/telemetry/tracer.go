@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	semconv "go.opentelemetry.io/otel/semconv/v1.38.0"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/penstock/penstock/gateway/dispatch"
@@ -34,7 +34,7 @@ func newTracer(e *environment, r *resource.Resource, logger *slog.Logger) (*Trac
 	if err != nil {
 		return nil, fmt.Errorf("cannot set up the exporter of traces: %w", err)
 	}
-	t := &Tracer{sampler: e.sampler, queue: newQueue(exporter, e.queue, logger)}
+	t := &Tracer{sampler: e.sampler, queue: newQueue(exporter, e.batches, logger)}
 	t.provider = sdktrace.NewTracerProvider(
 		sdktrace.WithSampler(sdktrace.AlwaysSample()), // Begin has decided before it asks for a span
 		sdktrace.WithIDGenerator(ids{}),
@@ -42,16 +42,16 @@ func newTracer(e *environment, r *resource.Resource, logger *slog.Logger) (*Trac
 		sdktrace.WithSpanProcessor(t.queue),
 	)
 	t.spans = t.provider.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL))
-	logger.Info("traces are exported", "protocol", e.traces)
+	logger.Info("traces are exported", "protocol", e.traces.protocol)
 	return t, nil
 }
 
 // newSpanExporter makes an exporter, which reads from the environment where the collector is and how it is spoken to. It connects later.
-func newSpanExporter(protocol string) (sdktrace.SpanExporter, error) {
-	if protocol == protocolGRPC {
-		return otlptracegrpc.New(context.Background())
+func newSpanExporter(s signal) (sdktrace.SpanExporter, error) {
+	if s.protocol == protocolGRPC {
+		return otlptracegrpc.New(context.Background(), otlptracegrpc.WithTimeout(s.timeout))
 	}
-	return otlptracehttp.New(context.Background())
+	return otlptracehttp.New(context.Background(), otlptracehttp.WithTimeout(s.timeout))
 }
 
 // close sends what is left until ctx ends.
