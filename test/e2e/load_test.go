@@ -34,8 +34,9 @@ type load struct {
 	t *testing.T
 }
 
-// steady is the load under which a rollout must lose nothing: each kind, with answers of 0.2 to 3 s.
-const steady = "--unary=10 --sse=20 --grpc=10 --grpc-stream=10 --tokens=20-250 --users=200"
+// steady is the load under which a rollout must lose nothing: each kind, with answers of 0.2 to 3 s, over connections that are kept and over new
+// ones.
+const steady = "--new-connections --unary=10 --sse=20 --grpc=10 --grpc-stream=10 --tokens=20-250 --users=200"
 
 // newLoad starts a driver with flags. It sends nothing yet, and is deleted at the end of the test.
 func (s *suite) newLoad(t *testing.T, name, flags string) *load {

@@ -44,7 +44,7 @@ func New(o Options) (*Driver, error) {
 	o.fill()
 	d := &Driver{options: o, name: "e2e-" + strconv.FormatInt(time.Now().UnixMilli(), 36), turns: make(map[Kind]int), period: newPeriod(nil)}
 	for range o.Clients {
-		d.https = append(d.https, newHTTPClient())
+		d.https = append(d.https, newHTTPClient(o.NewConnections))
 		g, err := newGRPCClient(o.Target)
 		if err != nil {
 			d.Close()

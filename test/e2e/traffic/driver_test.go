@@ -15,6 +15,24 @@ import (
 	"github.com/penstock/penstock/bench/mock"
 )
 
+func TestNewConnections(t *testing.T) {
+	m := startMock(t, mock.Options{})
+	g := startGateway(t, fmt.Sprintf("pools: {main: {endpoints: [\"http://%s\"]}}\n", m.Addr()))
+	for _, single := range []bool{false, true} {
+		d := newDriver(t, g.Addr().String(), Options{NewConnections: single, Clients: 1, MinTokens: 1, MaxTokens: 2})
+		for i := range 3 {
+			for _, c := range []struct {
+				kind   Kind
+				reused bool
+			}{{Unary, !single && i > 0}, {SSE, !single || i > 0}} {
+				if e := d.one(c.kind); e.outcome != OK || e.reused != c.reused {
+					t.Errorf("new connections %v: %s request %d is %s, on a connection that was used before: %v", single, c.kind, i+1, e.outcome, e.reused)
+				}
+			}
+		}
+	}
+}
+
 func TestCleanRun(t *testing.T) {
 	a, b := startMock(t, mock.Options{Label: "v1"}), startMock(t, mock.Options{Label: "v2"})
 	g := startGateway(t, fmt.Sprintf("pools: {main: {endpoints: [\"http://%s\", \"http://%s\"], balance: round-robin}}\n", a.Addr(), b.Addr()))

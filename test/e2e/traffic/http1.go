@@ -17,18 +17,30 @@ import (
 // httpClient is one client of HTTP/1.1 as users have them: net/http's Transport, which keeps connections. When a kept connection turns out to
 // be closed before a byte of the response came, the Transport itself sends a request again on another connection if it can know that nothing
 // was written, and so do all users' clients of Go; a POST that was written is not sent again. The driver never sends a request twice.
-type httpClient struct{ transport *http.Transport }
+type httpClient struct {
+	transport *http.Transport
+	single    *http.Transport // which keeps none, for unary requests; nil if they use the other, too
+}
 
-func newHTTPClient() *httpClient {
+func newHTTPClient(newConnections bool) *httpClient {
+	c := &httpClient{transport: newTransport()}
+	if newConnections {
+		c.single = newTransport()
+		c.single.DisableKeepAlives = true
+	}
+	return c
+}
+
+func newTransport() *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	return &httpClient{&http.Transport{
+	return &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		MaxIdleConnsPerHost: 64, // the default of 2 would make a new connection for most requests
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true, // bytes are counted as they come
 		Protocols:           &protocols,
-	}}
+	}
 }
 
 func (c *httpClient) close() { c.transport.CloseIdleConnections() }
@@ -74,7 +86,11 @@ func (c *httpClient) send(ctx context.Context, o *Options, e *exchange) {
 		e.ends(Failed, "cannot make the request: %v", err)
 		return
 	}
-	w, err := c.transport.RoundTrip(r)
+	transport := c.transport
+	if e.kind == Unary && c.single != nil {
+		transport = c.single
+	}
+	w, err := transport.RoundTrip(r)
 	if err != nil {
 		e.ends(Failed, "%v", because(ctx, err))
 		return

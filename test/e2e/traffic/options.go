@@ -38,6 +38,9 @@ type Options struct {
 	// Clients is how many clients of HTTP/1.1, each with connections of its own, and how many connections of HTTP/2 there are. Requests take
 	// them in turn.
 	Clients int
+	// NewConnections has each unary request take a connection of its own, as a script's does. A client that keeps its connections hardly ever meets
+	// what refuses new ones.
+	NewConnections bool
 	// Users is how many values x-user-id takes, in turn: user-0, user-1 and so on. 0 sends no such header.
 	Users int
 	// Header is sent with every request, over gRPC as metadata.

@@ -45,6 +45,7 @@ func parse(args []string, stderr io.Writer) (f *flags, code int, ok bool) {
 		return err
 	})
 	s.IntVar(&o.Clients, "clients", d.Clients, "There are `N` clients of HTTP/1.1 and as many connections of HTTP/2.")
+	s.BoolVar(&o.NewConnections, "new-connections", false, "Each unary request takes a connection of its own.")
 	s.IntVar(&o.Users, "users", 0, "The header x-user-id has the values user-0 to user-N-1 for `N` users, in turn; 0 sends none.")
 	s.Func("header", "Every request has the header `NAME=VALUE`; may be given several times.", func(text string) error {
 		name, value, ok := strings.Cut(text, "=")
