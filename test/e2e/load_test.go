@@ -100,9 +100,10 @@ func (l *load) endFlawless() *traffic.Report {
 	r := l.end()
 	if r.NotOK() > 0 || r.Count(traffic.OK) == 0 {
 		l.t.Errorf("%d requests were not answered rightly, want none: %s", r.NotOK(), samples(r))
-		for _, namespace := range []string{gatewayNamespace, modelsNamespace} {
-			l.t.Logf("%s:\n%s", namespace, kubectl(l.t, "get pods -o wide -n "+namespace)+kubectl(l.t, "get events --sort-by=.lastTimestamp -n "+namespace))
-		}
+		const since = "NAMESPACE:.metadata.namespace,POD:.metadata.name,IP:.status.podIP,RESTARTS:.status.containerStatuses[*].restartCount," +
+			"READY:.status.conditions[?(@.type=='Ready')].status,SINCE:.status.conditions[?(@.type=='Ready')].lastTransitionTime"
+		l.t.Logf("the cluster:\n%s%s%s", kubectl(l.t, "get nodes"), kubectl(l.t, "get pods -A -o custom-columns="+since),
+			kubectl(l.t, "get events -A --sort-by=.lastTimestamp"))
 	}
 	return r
 }
