@@ -30,7 +30,7 @@ func (g *Gateway) liveStatus() live.Status {
 
 // counters reads what the metrics count, so that what is shown costs requests nothing and agrees with what is scraped.
 func (m *metrics) counters() *live.Counters {
-	c := &live.Counters{Series: make(map[live.Key]*live.Series), Tokens: make(map[string]live.Tokens)}
+	c := &live.Counters{Series: make(map[live.Key]*live.Series), Tokens: make(map[string]live.Tokens), Targets: m.targets.read()}
 	of := func(labels map[string]string) *live.Series {
 		k := live.Key{Route: labels["route"], Pool: labels["pool"]}
 		if c.Series[k] == nil {
