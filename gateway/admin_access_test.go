@@ -167,6 +167,55 @@ func TestAdminTokenIsReadAgain(t *testing.T) {
 	expect("without a file", 200, 200)
 }
 
+// Who watches has asked long ago, and may have asked with a token that was changed since because others got to know it.
+func TestStreamsEndWithTheirToken(t *testing.T) {
+	file := tokenFile(t, firstToken)
+	r := start(t, pool("127.0.0.1:1")+fmt.Sprintf("adminSecurity: {tokenFile: %s}\n", file))
+	watch := func(token string) *bufio.Scanner {
+		t.Helper()
+		request, _ := http.NewRequest(http.MethodGet, "http://"+r.AdminAddr().String()+"/debug/live", nil)
+		request.Header.Set("Authorization", "Bearer "+token)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil || response.StatusCode != 200 {
+			t.Fatalf("who watches got %v, %v", response, err)
+		}
+		t.Cleanup(func() { response.Body.Close() })
+		lines := bufio.NewScanner(response.Body)
+		lines.Buffer(nil, 1<<20)
+		if !lines.Scan() {
+			t.Fatal(lines.Err())
+		}
+		return lines
+	}
+	old := watch(firstToken)
+	writeFile(t, file, []byte(secondToken))
+	r.logs.await(t, "credentials of the admin port read again", 1)
+	current := watch(secondToken)
+	ended := make(chan int, 1)
+	go func() {
+		snapshots := 0
+		for old.Scan() {
+			if old.Text() == "event: snapshot" {
+				snapshots++
+			}
+		}
+		ended <- snapshots
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("a stream goes on whose token was changed")
+	}
+	for n := 0; n < 2; {
+		if !current.Scan() {
+			t.Fatalf("the stream with the token in force has ended: %v", current.Err())
+		}
+		if current.Text() == "event: snapshot" {
+			n++
+		}
+	}
+}
+
 // adminTLS is a section that turns TLS on, with what else it is to have.
 func adminTLS(t *testing.T, ca *authority, more string) string {
 	pair := ca.files(t, "admin", "127.0.0.1")

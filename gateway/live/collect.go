@@ -2,6 +2,7 @@ package live
 
 import (
 	"cmp"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,9 @@ type Source struct {
 	Status     func() Status
 	// Counters reads the counters of requests. What it returns is kept and must not change.
 	Counters func() *Counters
+	// MayWatch says whether who sent a request to watch still may; nil lets everybody. It is asked before anything is sent, as streams last, and what
+	// the request came with may have been taken back meanwhile.
+	MayWatch func(*http.Request) bool
 }
 
 // collector makes snapshots. It keeps the readings of the last minute that it has taken.
