@@ -214,7 +214,7 @@ const routes = new Table('routes', 'The share of each target of a route’s spli
   { title: 'Requests', number: true, value: (t) => t.requests, text: (t) => count(t.requests) },
 ], { empty: 'No routes.' });
 
-const requests = new Table('requests', 'The oldest 100. Those that were underway when nobody watched appear when something happens to them.', [
+const requests = new Table('requests', 'The oldest 100. Those that an endpoint had before anybody watched appear when their response goes on.', [
   { title: 'Request', value: (r) => r.id || none },
   { title: 'Phase', value: (r) => r.phase },
   { title: 'Age', number: true, value: (r) => r.age, text: (r) => seconds(r.age) },
