@@ -107,6 +107,7 @@ func testLive(t *testing.T, client *http.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	io.Copy(io.Discard, response.Body) // who closes it before its end has left, over HTTP/2
 	response.Body.Close()
 	request, _ := http.NewRequest(http.MethodPost, r.url("/v1/chat/completions"), strings.NewReader(`{"model":"llama","stream":true}`))
 	request.Header.Set("X-Request-Id", "watched")
@@ -128,10 +129,15 @@ func testLive(t *testing.T, client *http.Client) {
 	}
 	close(goOn)
 	io.Copy(io.Discard, response.Body)
-	w.until("the figures", func() bool { return w.snapshot.Total.TTFT != nil && len(w.snapshot.Requests) == 0 })
+	// A request is counted in several places, one after the other, between any two of which a snapshot may be taken.
+	w.until("the figures", func() bool {
+		f := &w.snapshot.Total
+		return f.TTFT != nil && *f.OutputTokens > 0 && len(w.snapshot.Requests) == 0
+	})
 	main := w.snapshot.Pools[0]
 	if *main.Requests == 0 || *main.Errors == 0 || *main.OutputTokens == 0 || main.TTFT.Count != 1 || *main.Endpoints[0].Share != 1 {
-		t.Errorf("the pool is %+v", main)
+		text, _ := json.Marshal(main)
+		t.Errorf("the pool is %s", text)
 	}
 	if chat := w.snapshot.Routes[0]; chat.Name != "chat" || chat.Targets[0].Requests != 1 || *chat.Targets[0].Measured != 1 {
 		t.Errorf("the route is %+v", chat)
