@@ -266,6 +266,15 @@ func (b *Balancer) Cancel(w *Waiter) bool {
 	return true
 }
 
+// EachWaiter calls yield with the waiters, the first to come first, until that is false. None of them leaves the queue meanwhile, as a lock is held: yield
+// must be quick and must not call the Balancer.
+func (b *Balancer) EachWaiter(yield func(*Waiter) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for w := b.queue.head; w != nil && yield(w); w = w.next {
+	}
+}
+
 // Expire refuses the waiters whose deadline is now or has passed, the earliest deadline first, and returns the next deadline,
 // 0 if no waiter has one. Times are in monotonic ns. The caller owns the timer: it calls Expire at the time returned, or
 // at the Deadline of a waiter that it enqueued since, if that is earlier.

@@ -11,6 +11,8 @@ type Waiter struct {
 	// nil if the deadline passed. It is called without locks held, by whichever goroutine made room, within Enqueue at the earliest. It
 	// must not block; it may call the Balancer.
 	Notify func(w *Waiter, e *Endpoint)
+	// Owner is whose the waiter is, for those who find it in the queue. The balancer does not look at it.
+	Owner any
 
 	queued             bool
 	previous, next     *Waiter // by arrival

@@ -2,14 +2,15 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
 // redacted stands in for the values that Redacted hides.
 const redacted = "REDACTED"
 
-// Redacted is a copy of the configuration to be shown to people: values of fields with the tag secret are replaced, of headers those that carry
-// credentials. It shares everything else with c, so neither may be changed afterwards.
+// Redacted is a copy of the configuration to be shown to people: values of fields with the tag secret are replaced, of headers all but those that are known
+// to be harmless. It shares everything else with c, so neither may be changed afterwards.
 func (c *Config) Redacted() *Config {
 	shown := redact(reflect.ValueOf(*c), "").Interface().(Config)
 	return &shown
@@ -46,7 +47,7 @@ func redact(v reflect.Value, tag reflect.StructTag) reflect.Value {
 	return shown
 }
 
-// hide replaces a secret: a text, or those values of headers that are credentials.
+// hide replaces a secret: a text, or those values of headers that may be one.
 func hide(v reflect.Value) reflect.Value {
 	switch of := v.Interface().(type) {
 	case string:
@@ -60,7 +61,7 @@ func hide(v reflect.Value) reflect.Value {
 		}
 		shown := make(map[string]string, len(of))
 		for name, value := range of {
-			if isCredential(name, value) {
+			if !isHarmless(name, value) {
 				value = redacted
 			}
 			shown[name] = value
@@ -96,20 +97,36 @@ func holdsSecrets(t reflect.Type) bool {
 	return false
 }
 
-// isCredential says whether a header's name or value says that its value is a secret. There is no register of those, so that parts of names are looked for
-// (x-api-key, x-goog-iam-authorization-token, x-client-secret), and how values of that kind begin: with a scheme of RFC 9110, section 11.1, as keys of OpenAI's
-// API do, or as a JSON Web Token's header.
-func isCredential(name, value string) bool {
-	name, value = strings.ToLower(name), strings.ToLower(strings.TrimLeft(value, " \t"))
-	for _, part := range []string{"auth", "cookie", "key", "token", "secret", "passw", "pwd", "credential", "session", "signature", "jwt", "bearer"} {
-		if strings.Contains(name, part) {
-			return true
-		}
-	}
-	for _, beginning := range []string{"bearer ", "basic ", "digest ", "negotiate ", "token ", "apikey ", "aws4-hmac", "sk-", "eyj"} {
-		if strings.HasPrefix(value, beginning) {
-			return true
-		}
-	}
-	return false
+// harmless are headers whose values are written down in public anyway. What else a header is for nobody knows but who configures it.
+var harmless = []string{
+	"accept", "accept-charset", "accept-encoding", "accept-language", "access-control-allow-credentials", "access-control-allow-headers",
+	"access-control-allow-methods", "access-control-allow-origin", "access-control-expose-headers", "access-control-max-age", "alt-svc", "cache-control",
+	"content-disposition", "content-encoding", "content-language", "content-type", "cross-origin-embedder-policy", "cross-origin-opener-policy",
+	"cross-origin-resource-policy", "expires", "permissions-policy", "pragma", "priority", "referrer-policy", "retry-after", "server",
+	"strict-transport-security", "timing-allow-origin", "user-agent", "vary", "via", "x-content-type-options", "x-frame-options", "x-powered-by", "x-robots-tag",
+}
+
+// switches are values that can be no secret, under whatever name.
+var switches = []string{"", "0", "1", "false", "no", "off", "on", "true", "yes"}
+
+// isHarmless says whether the value of a header can be shown to everybody.
+func isHarmless(name, value string) bool {
+	name, value = strings.ToLower(name), strings.ToLower(value)
+	return (slices.Contains(harmless, name) || slices.Contains(switches, value) && !isCredentialName(name)) && !isCredentialValue(value)
+}
+
+// isCredentialName says whether a name is that of a secret. There is no register of those, so that parts of names are looked for (x-api-key,
+// x-goog-iam-authorization-token, x-client-secret).
+func isCredentialName(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"auth", "cookie", "key", "token", "secret", "passw", "pwd", "credential", "session", "signature", "jwt", "bearer"},
+		func(part string) bool { return strings.Contains(name, part) })
+}
+
+// isCredentialValue says whether a header's value, in lower case, begins as secrets do: with a scheme of RFC 9110, section 11.1, as keys of OpenAI's API do,
+// or as a JSON Web Token's header.
+func isCredentialValue(value string) bool {
+	value = strings.TrimLeft(value, " \t")
+	return slices.ContainsFunc([]string{"bearer ", "basic ", "digest ", "negotiate ", "token ", "apikey ", "aws4-hmac", "sk-", "eyj"},
+		func(beginning string) bool { return strings.HasPrefix(value, beginning) })
 }

@@ -44,7 +44,7 @@ func (f *filler) fill(v reflect.Value, tag reflect.StructTag) {
 		if v.Type().Elem().Kind() == reflect.String {
 			v.Set(reflect.ValueOf(map[string]string{
 				"X-Api-Key": f.text(isSecret(tag)), "authorization": f.text(isSecret(tag)), "x-upstream": "Bearer " + f.text(isSecret(tag)),
-				"x-canary": f.text(false),
+				"x-tenant": f.text(isSecret(tag)), "Content-Type": f.text(false),
 			}))
 			return
 		}
@@ -87,6 +87,37 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 }
 
+// TestValuesOfHeadersAreHidden unless both their name and what they are say that they may be shown.
+func TestValuesOfHeadersAreHidden(t *testing.T) {
+	for _, c := range []struct {
+		name, value string
+		shown       bool
+	}{
+		{"content-type", "text/html; charset=utf-8", true},
+		{"Cache-Control", "no-store", true},
+		{"access-control-allow-credentials", "true", true},
+		{"x-canary", "yes", true},
+		{"x-canary", "True", true},
+		{"x-tenant", "acme-4711", false},
+		{"x-upstream", "hunter2", false},
+		{"x-api-key", "1", false},
+		{"x-internal-auth", "on", false},
+		{"user-agent", "Bearer abc", false},
+		{"server", "sk-0123", false},
+	} {
+		r := Route{Match: Match{Headers: map[string]string{c.name: c.value}}, RequestHeaders: &HeaderEdit{Set: map[string]string{c.name: c.value}},
+			ResponseHeaders: &HeaderEdit{Set: map[string]string{c.name: c.value}}}
+		shown := (&Config{Routes: []Route{r}}).Redacted().Routes[0]
+		for where, got := range map[string]string{
+			"match": shown.Match.Headers[c.name], "requestHeaders": shown.RequestHeaders.Set[c.name], "responseHeaders": shown.ResponseHeaders.Set[c.name],
+		} {
+			if want := map[bool]string{true: c.value, false: redacted}[c.shown]; got != want {
+				t.Errorf("%s: %s: %s is shown as %q, want %q", where, c.name, c.value, got, want)
+			}
+		}
+	}
+}
+
 // knownPublic are the fields with a name as secrets have, or with values that anything can be, that hold none: files' names, and names of headers.
 var knownPublic = []string{"AdminSecurity.TokenFile", "AdminSecurity.KeyFile", "Certificate.KeyFile", "Autoscale.KeyFile", "Autoscale.SecretName", "UpstreamTLS.KeyFile", "Key.Cookie"}
 
@@ -106,7 +137,7 @@ func TestSecretFieldsAreMarked(t *testing.T) {
 			for i := range typ.NumField() {
 				f := typ.Field(i)
 				look(f.Type)
-				textual := f.Type.Kind() == reflect.String && isCredential(f.Name, "") || f.Type == reflect.TypeFor[map[string]string]()
+				textual := f.Type.Kind() == reflect.String && isCredentialName(f.Name) || f.Type == reflect.TypeFor[map[string]string]()
 				if name := typ.Name() + "." + f.Name; textual && !isSecret(f.Tag) && !slices.Contains(knownPublic, name) {
 					t.Errorf(`%s may hold secrets: give it the tag secret:"true", or list it as public`, name)
 				}
@@ -142,6 +173,8 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 		"in one without scheme":  `pools: {llama: {endpoints: ["user:271828@10.1.2.3:8000"]}}`,
 		"in one of gRPC":         `pools: {llama: {endpoints: ["grpc://user:271828@10.1.2.3:8000"]}}`,
 		"in an endpoint's query": `pools: {llama: {endpoints: ["http://10.1.2.3:8000?key=271828"]}}`,
+		"in a probe's path":      `pools: {llama: {endpoints: ["http://10.1.2.3:8000"], probe: {path: "/health?key=271828"}}}`,
+		"in metrics' path":       `pools: {llama: {endpoints: ["http://10.1.2.3:8000"], engine: vllm, metrics: {path: "metrics?key=271828"}}}`,
 		"the token itself":       `adminSecurity: {token: "271828"}`,
 	} {
 		if !strings.HasPrefix(text, "pools") {

@@ -73,16 +73,16 @@ func TestCovers(t *testing.T) {
 func TestRedacted(t *testing.T) {
 	const text = minimal + `
 routes:
-  - match: {headers: {x-api-key: k1, x-plain: p1}}
+  - match: {headers: {x-api-key: k1, accept: p1}}
     split: [{pool: llama}]
-    requestHeaders: {set: {Authorization: Bearer k2, x-plain: p2}, remove: [cookie]}
+    requestHeaders: {set: {Authorization: Bearer k2, user-agent: p2}, remove: [cookie]}
     responseHeaders: {set: {Set-Cookie: k3}}
 `
 	c, before := parse(t, text), parse(t, text)
 	shown := c.Redacted()
 	r := shown.Routes[0]
 	got := fmt.Sprint(r.Match.Headers, r.RequestHeaders.Set, r.RequestHeaders.Remove, r.ResponseHeaders.Set)
-	want := "map[x-api-key:REDACTED x-plain:p1] map[Authorization:REDACTED x-plain:p2] [cookie] map[Set-Cookie:REDACTED]"
+	want := "map[accept:p1 x-api-key:REDACTED] map[Authorization:REDACTED user-agent:p2] [cookie] map[Set-Cookie:REDACTED]"
 	if got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -109,9 +109,9 @@ func (r *report) requestPath(s, path string) {
 	case s == "":
 		r.field(path, "is missing", "want a path, such as /v1", path)
 	case s[0] != '/':
-		r.value(path, quote(s)+" does not begin with /", "write \"/"+clip(s)+"\"")
+		r.value(path, quoteURL(s)+" does not begin with /", "write \"/"+clip(maskURL(s))+"\"")
 	case i >= 0:
-		r.value(path, fmt.Sprintf("%s has a %q, which no path has", quote(s), s[i]), "want a path alone, percent-encoded")
+		r.value(path, fmt.Sprintf("%s has a %q, which no path has", quoteURL(s), s[i]), "want a path alone, percent-encoded")
 	case strings.IndexFunc(s, func(c rune) bool { return c > '~' }) >= 0:
 		r.value(path, quote(s)+" has characters beyond ASCII", "percent-encode them")
 	}

@@ -118,8 +118,12 @@ func TestAdminPortAsksForTheToken(t *testing.T) {
 			}
 		}
 	}
-	if missing, wrong, n := r.denied(denyMissing), r.denied(denyWrong), float64(len(protected)); missing != 2*n || wrong != 5*n {
-		t.Errorf("counted %v requests without and %v with wrong credentials, want %v and %v", missing, wrong, 2*n, 5*n)
+	// The page asks for the token itself, where browsers would come before it.
+	if got := r.ask(http.DefaultClient, "/debug/live", "Accept", "text/event-stream").header.Values("WWW-Authenticate"); len(got) != 1 || !strings.HasPrefix(got[0], "Bearer ") {
+		t.Errorf("the dashboard's stream is refused with WWW-Authenticate %q, want Bearer alone", got)
+	}
+	if missing, wrong, n := r.denied(denyMissing), r.denied(denyWrong), float64(len(protected)); missing != 2*n+1 || wrong != 5*n {
+		t.Errorf("counted %v requests without and %v with wrong credentials, want %v and %v", missing, wrong, 2*n+1, 5*n)
 	}
 	if n := r.logs.count("a request was denied"); n == 0 || n > 5 {
 		t.Errorf("logged %d lines of %d refusals, want few", n, 7*len(protected))
@@ -165,6 +169,55 @@ func TestAdminTokenIsReadAgain(t *testing.T) {
 	r.configure(pool("127.0.0.1:1"))
 	r.logs.await(t, "configuration applied", 2)
 	expect("without a file", 200, 200)
+}
+
+// Who watches has asked long ago, and may have asked with a token that was changed since because others got to know it.
+func TestStreamsEndWithTheirToken(t *testing.T) {
+	file := tokenFile(t, firstToken)
+	r := start(t, pool("127.0.0.1:1")+fmt.Sprintf("adminSecurity: {tokenFile: %s}\n", file))
+	watch := func(token string) *bufio.Scanner {
+		t.Helper()
+		request, _ := http.NewRequest(http.MethodGet, "http://"+r.AdminAddr().String()+"/debug/live", nil)
+		request.Header.Set("Authorization", "Bearer "+token)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil || response.StatusCode != 200 {
+			t.Fatalf("who watches got %v, %v", response, err)
+		}
+		t.Cleanup(func() { response.Body.Close() })
+		lines := bufio.NewScanner(response.Body)
+		lines.Buffer(nil, 1<<20)
+		if !lines.Scan() {
+			t.Fatal(lines.Err())
+		}
+		return lines
+	}
+	old := watch(firstToken)
+	writeFile(t, file, []byte(secondToken))
+	r.logs.await(t, "credentials of the admin port read again", 1)
+	current := watch(secondToken)
+	ended := make(chan int, 1)
+	go func() {
+		snapshots := 0
+		for old.Scan() {
+			if old.Text() == "event: snapshot" {
+				snapshots++
+			}
+		}
+		ended <- snapshots
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("a stream goes on whose token was changed")
+	}
+	for n := 0; n < 2; {
+		if !current.Scan() {
+			t.Fatalf("the stream with the token in force has ended: %v", current.Err())
+		}
+		if current.Text() == "event: snapshot" {
+			n++
+		}
+	}
 }
 
 // adminTLS is a section that turns TLS on, with what else it is to have.

@@ -16,17 +16,18 @@ func (g *Gateway) guarded(pages http.Handler) http.Handler {
 		access := g.adminAccess.Load()
 		if why := access.judge(r); why != denyNothing {
 			g.deny(r, why)
-			refuseStranger(w, access, why)
+			refuseStranger(w, r, access, why)
 			return
 		}
 		pages.ServeHTTP(w, r)
 	})
 }
 
-// refuseStranger answers a request without credentials, or with wrong ones.
-func refuseStranger(w http.ResponseWriter, access *adminAccess, why denial) {
+// refuseStranger answers a request without credentials, or with wrong ones. Browsers then ask their user for a password, but for the dashboard's stream: the
+// page asks itself, and says what for.
+func refuseStranger(w http.ResponseWriter, r *http.Request, access *adminAccess, why denial) {
 	w.Header().Add("WWW-Authenticate", `Bearer realm="penstock admin port"`)
-	if access.wantsToken {
+	if access.wantsToken && r.Header.Get("Accept") != "text/event-stream" {
 		w.Header().Add("WWW-Authenticate", `Basic realm="penstock admin port", charset="UTF-8"`)
 	}
 	w.Header().Set("Connection", "close") // strangers hold no connections

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock/penstock/config"
 	"github.com/penstock/penstock/gateway/dispatch"
+	"github.com/penstock/penstock/gateway/live"
 )
 
 // kept is what the configuration has that metrics have series of. Series of what it no longer has end with the reload that takes it away,
@@ -17,6 +18,7 @@ type kept struct {
 	routes   map[routePool]bool
 	pools    map[string]bool
 	services map[service]bool
+	targets  map[live.TargetKey]bool // whose split has their pool more than once
 }
 
 type routePool struct{ route, pool string }
@@ -29,6 +31,7 @@ func newKept(c *config.Config) *kept {
 		routes:   map[routePool]bool{{unmatched, unmatched}: true},
 		pools:    map[string]bool{unmatched: true},
 		services: make(map[service]bool),
+		targets:  make(map[live.TargetKey]bool),
 	}
 	if c == nil {
 		return k
@@ -39,7 +42,20 @@ func newKept(c *config.Config) *kept {
 			k.services[service{p.Service.Namespace, p.Service.Name}] = true
 		}
 	}
-	dispatch.EachTarget(c, func(route, pool string) { k.routes[routePool{route, pool}] = true })
+	models := make(map[routePool][]string)
+	dispatch.EachTarget(c, func(route, pool, model string) {
+		pair := routePool{route, pool}
+		k.routes[pair] = true
+		models[pair] = append(models[pair], model)
+	})
+	for pair, of := range models {
+		if len(of) == 1 {
+			continue
+		}
+		for _, model := range of {
+			k.targets[live.TargetKey{Route: pair.route, Pool: pair.pool, Model: model}] = true
+		}
+	}
 	return k
 }
 
@@ -51,6 +67,7 @@ func (m *metrics) widen(c *config.Config) {
 	addAll(m.kept.routes, next.routes)
 	addAll(m.kept.pools, next.pools)
 	addAll(m.kept.services, next.services)
+	m.targets.widen(next.targets)
 }
 
 func addAll[K comparable](to, from map[K]bool) {
@@ -82,6 +99,7 @@ func (m *metrics) narrow(c *config.Config) {
 			m.forgetService(s)
 		}
 	}
+	m.targets.narrow(next.targets)
 }
 
 // ifRoute calls begin, which begins series of a route and pool, if the configuration has them.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"log/slog"
+	"net/http"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,13 +13,16 @@ import (
 
 // newHub returns what the dashboard reads. It has events, which New has let the log fill.
 func (g *Gateway) newHub(events *live.Events) *live.Hub {
-	return live.NewHub(live.Source{Dispatcher: g.dispatcher, Status: g.liveStatus, Counters: g.metrics.counters}, events)
+	return live.NewHub(live.Source{Dispatcher: g.dispatcher, Status: g.liveStatus, Counters: g.metrics.counters, MayWatch: g.mayWatch}, events)
 }
 
 // watched is a log of which events are made, too.
 func watched(logger *slog.Logger, events *live.Events) *slog.Logger {
 	return slog.New(events.Handler(logger.Handler()))
 }
+
+// mayWatch says whether a request that watches has what it needs by what is in force now.
+func (g *Gateway) mayWatch(r *http.Request) bool { return g.adminAccess.Load().judge(r) == denyNothing }
 
 func (g *Gateway) liveStatus() live.Status {
 	version, _ := Version()
@@ -30,7 +34,7 @@ func (g *Gateway) liveStatus() live.Status {
 
 // counters reads what the metrics count, so that what is shown costs requests nothing and agrees with what is scraped.
 func (m *metrics) counters() *live.Counters {
-	c := &live.Counters{Series: make(map[live.Key]*live.Series), Tokens: make(map[string]live.Tokens)}
+	c := &live.Counters{Series: make(map[live.Key]*live.Series), Tokens: make(map[string]live.Tokens), Targets: m.targets.read()}
 	of := func(labels map[string]string) *live.Series {
 		k := live.Key{Route: labels["route"], Pool: labels["pool"]}
 		if c.Series[k] == nil {

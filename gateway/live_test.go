@@ -107,6 +107,7 @@ func testLive(t *testing.T, client *http.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	io.Copy(io.Discard, response.Body) // who closes it before its end has left, over HTTP/2
 	response.Body.Close()
 	request, _ := http.NewRequest(http.MethodPost, r.url("/v1/chat/completions"), strings.NewReader(`{"model":"llama","stream":true}`))
 	request.Header.Set("X-Request-Id", "watched")
@@ -128,13 +129,78 @@ func testLive(t *testing.T, client *http.Client) {
 	}
 	close(goOn)
 	io.Copy(io.Discard, response.Body)
-	w.until("the figures", func() bool { return w.snapshot.Total.TTFT != nil && len(w.snapshot.Requests) == 0 })
+	// A request is counted in several places, one after the other, between any two of which a snapshot may be taken.
+	w.until("the figures", func() bool {
+		f := &w.snapshot.Total
+		return f.TTFT != nil && *f.OutputTokens > 0 && len(w.snapshot.Requests) == 0
+	})
 	main := w.snapshot.Pools[0]
-	if main.Requests == 0 || main.Errors == 0 || main.OutputTokens == 0 || main.TTFT.Count != 1 || *main.Endpoints[0].Share != 1 {
-		t.Errorf("the pool is %+v", main)
+	if *main.Requests == 0 || *main.Errors == 0 || *main.OutputTokens == 0 || main.TTFT.Count != 1 || *main.Endpoints[0].Share != 1 {
+		text, _ := json.Marshal(main)
+		t.Errorf("the pool is %s", text)
 	}
 	if chat := w.snapshot.Routes[0]; chat.Name != "chat" || chat.Targets[0].Requests != 1 || *chat.Targets[0].Measured != 1 {
 		t.Errorf("the route is %+v", chat)
+	}
+}
+
+// TestLiveTellsModelsOfOnePoolApart has a split of two models of one pool, which a reload makes three, and then one.
+func TestLiveTellsModelsOfOnePoolApart(t *testing.T) {
+	address := answering(t, "{}")
+	split := func(targets string) string {
+		return pool(address) + "routes:\n- {name: chat, match: {model: llama}, split: [" + targets + "]}\n"
+	}
+	r := start(t, split("{pool: main, weight: 75}, {pool: main, model: tuned, weight: 25}"))
+	w := r.watchLive()
+	ask := func(n int) {
+		for range n {
+			response, err := http.Post(r.url("/v1/completions"), "application/json", strings.NewReader(`{"model":"llama"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+		}
+	}
+	targets := func(want ...live.Target) func() bool {
+		return func() bool {
+			if len(w.snapshot.Routes) == 0 || len(w.snapshot.Routes[0].Targets) != len(want) {
+				return false
+			}
+			got := w.snapshot.Routes[0].Targets
+			for i := range got {
+				if got[i].Pool != want[i].Pool || got[i].Model != want[i].Model || got[i].Configured != want[i].Configured {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	requests := func() (n []uint64) {
+		for _, t := range w.snapshot.Routes[0].Targets {
+			n = append(n, t.Requests)
+		}
+		return n
+	}
+	w.until("the split", targets(live.Target{Pool: "main", Configured: .75}, live.Target{Pool: "main", Model: "tuned", Configured: .25}))
+	ask(40)
+	w.until("the requests", func() bool { n := requests(); return n[0]+n[1] == 40 })
+	n := requests()
+	if one := w.snapshot.Routes[0].Targets[1]; n[0] == 0 || n[1] == 0 || one.Overall == nil || *one.Overall != float64(n[1])/40 || *one.Measured != *one.Overall {
+		t.Errorf("of 40 requests the targets had %v: %+v", n, one)
+	}
+	r.configure(split("{pool: main, weight: 75}, {pool: main, model: tuned, weight: 25}, {pool: main, model: new, weight: 0}"))
+	w.until("the third target", targets(live.Target{Pool: "main", Configured: .75}, live.Target{Pool: "main", Model: "tuned", Configured: .25}, live.Target{Pool: "main", Model: "new"}))
+	if got := requests(); got[0] != n[0] || got[1] != n[1] || got[2] != 0 {
+		t.Errorf("after the reload the targets had %v, want %v and 0", got, n)
+	}
+	r.configure(split("{pool: main, model: tuned}"))
+	w.until("the only target", targets(live.Target{Pool: "main", Model: "tuned", Configured: 1}))
+	if got := requests(); got[0] != 40 {
+		t.Errorf("the only target had %v requests, want those of its pool: 40", got)
+	}
+	if left := r.metrics.targets.read(); len(left) != 0 {
+		t.Errorf("counts of targets that are no more are kept: %v", left)
 	}
 }
 

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/penstock/penstock/gateway/dispatch"
+	"github.com/penstock/penstock/gateway/live"
 )
 
 // Buckets in seconds. They cover an embedding that takes milliseconds as well as a generation that takes minutes, and are denser
@@ -29,6 +31,7 @@ type metrics struct {
 	requests, refusals, tokens, outcomes, retries, aborts, mirrorDropped, serviceRequests *prometheus.CounterVec
 	duration, firstToken, perToken, longestGap, pick, queueWait, serviceDuration          *histogramVec
 	kept                                                                                  kept
+	targets                                                                               targetCounts
 
 	reloads       *prometheus.CounterVec
 	handshakes    *prometheus.CounterVec
@@ -77,6 +80,7 @@ func newMetrics(pools func() []*dispatch.Pool, connections func() int, dropped f
 		autoscaleRequests: counters("autoscale_requests_total", "Questions of autoscalers and of other replicas of the gateway, by the API (external, custom, discovery, load, other or keda) and the answer's status.", "api", "code"),
 		autoscale:         new(autoscaleCollector),
 		kept:              *newKept(nil),
+		targets:           targetCounts{of: make(map[live.TargetKey]*atomic.Uint64)},
 	}
 	for _, result := range []string{resultSuccess, resultFailure} {
 		m.reloads.WithLabelValues(result)

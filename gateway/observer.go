@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/penstock/penstock/gateway/dispatch"
+	"github.com/penstock/penstock/gateway/live"
 	"github.com/penstock/penstock/gateway/telemetry"
 )
 
@@ -27,8 +28,9 @@ var _ dispatch.Observer = (*observer)(nil)
 // series is the metrics of one route and pool.
 type series struct {
 	route, pool string
-	ofRoute     *routeSeries // nil for one that the configuration no longer had when it was first needed
-	ofPool      *poolSeries  // nil likewise, and for requests that got no pool
+	ofRoute     *routeSeries   // nil for one that the configuration no longer had when it was first needed
+	ofPool      *poolSeries    // nil likewise, and for requests that got no pool
+	ofTarget    *atomic.Uint64 // nil unless the split has the pool more than once
 	refusals    atomic.Pointer[map[string]prometheus.Counter]
 }
 
@@ -64,6 +66,9 @@ func (o *observer) Finished(x *dispatch.Exchange) {
 	}
 	if s.ofPool != nil {
 		s.ofPool.finished(x)
+	}
+	if s.ofTarget != nil {
+		s.ofTarget.Add(1)
 	}
 	if x.Refusal != nil && x.Refusal.Code != "" {
 		o.refused(s, x.Refusal.Code)
@@ -164,6 +169,9 @@ func (o *observer) newSeries(x *dispatch.Exchange) *series {
 		s.pool = x.Pool.Name
 	}
 	m.kept.ifRoute(routePool{s.route, s.pool}, func() { s.ofRoute = m.routeSeries(s.route, s.pool) })
+	if x.Target != nil {
+		s.ofTarget = m.targets.find(live.TargetKey{Route: s.route, Pool: s.pool, Model: x.Target.Model})
+	}
 	if x.Pool != nil {
 		m.kept.ifPool(s.pool, func() { s.ofPool = m.poolSeries(s.pool) })
 		if of := x.Pool.Config().Service; of != nil && s.ofPool != nil {

@@ -17,10 +17,10 @@ func withSecrets(address, tokenFile, id string) string {
 routes:
 - match: {headers: {x-api-key: %q}}
   split: [{pool: main}]
-  requestHeaders: {set: {Authorization: "Bearer %s", x-upstream: "Bearer %s", x-goog-iam-authorization-token: %q}}
+  requestHeaders: {set: {Authorization: "Bearer %s", x-upstream: "Bearer %s", x-tenant: %q, x-goog-iam-authorization-token: %q}}
   responseHeaders: {set: {Set-Cookie: "session=%s"}}
 - split: [{pool: main}]
-`, tokenFile, mark, mark, mark, mark, mark)
+`, tokenFile, mark, mark, mark, mark, mark, mark)
 }
 
 // TestSecretsAreShownNowhere looks for secrets in the log, after reloads that went well and others, in the access log and on every page of the admin port.
@@ -71,8 +71,8 @@ func TestSecretsAreShownNowhere(t *testing.T) {
 			t.Errorf("%s has a secret, or did not let us in: %d %s", path, got.status, got.body)
 		}
 	}
-	if got := r.ask(http.DefaultClient, "/debug/config", "Authorization", "Bearer "+token).body; strings.Count(got, "REDACTED") != 5 {
-		t.Errorf("/debug/config hides other than 5 values:\n%s", got)
+	if got := r.ask(http.DefaultClient, "/debug/config", "Authorization", "Bearer "+token).body; strings.Count(got, "REDACTED") != 6 {
+		t.Errorf("/debug/config hides other than 6 values:\n%s", got)
 	}
 	r.logs.mu.Lock()
 	defer r.logs.mu.Unlock()

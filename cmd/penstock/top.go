@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -34,7 +35,7 @@ func topCommand(ctx context.Context, args []string, stdout, stderr io.Writer) in
 		err = t.show(ctx, screen)
 	}
 	if err != nil {
-		return fail(stderr, "penstock top", err)
+		return fail(stderr, "penstock top", errors.New(printable(err.Error()))) // which may hold words of whoever answers there
 	}
 	return exitOK
 }
@@ -42,6 +43,7 @@ func topCommand(ctx context.Context, args []string, stdout, stderr io.Writer) in
 // topFlags is the command line of penstock top.
 type topFlags struct {
 	admin    *url.URL
+	client   *http.Client
 	token    string
 	interval time.Duration
 	once     bool
@@ -52,14 +54,19 @@ func parseTop(args []string, stderr io.Writer) (t *topFlags, code int, ok bool) 
 	f := newFlags("top", "Shows what a gateway does, in a terminal: pools, endpoints, requests underway and events, as the dashboard of its admin port does.", stderr)
 	admin := f.String("admin", "http://127.0.0.1:8001", "The gateway's admin port is at `URL`.")
 	file := f.String("token", "", "The admin token is in `FILE`; without it, the variable "+tokenVariable+" holds one if the gateway wants any.")
+	var secure tlsFlags
+	secure.add(f)
 	f.DurationVar(&t.interval, "interval", time.Second, "The screen changes every `DURATION`, at most once a second.")
 	f.BoolVar(&t.once, "once", false, "One snapshot is printed, as it is where the output is no terminal.")
 	if code, ok := f.parse(args); !ok {
 		return nil, code, false
 	}
 	var err error
-	if t.admin, err = adminURL(*admin); err != nil {
+	if t.admin, err = adminURL(*admin, secure.given() != ""); err != nil {
 		return nil, f.wrong("--admin: %v", err), false
+	}
+	if err := secure.check(t.admin); err != nil {
+		return nil, f.wrong("%v", err), false
 	}
 	if t.interval < time.Second {
 		return nil, f.wrong("--interval is %v: want 1s or more", t.interval), false
@@ -67,13 +74,20 @@ func parseTop(args []string, stderr io.Writer) (t *topFlags, code int, ok bool) 
 	if t.token, err = readToken(*file); err != nil {
 		return nil, fail(stderr, "penstock top", err), false
 	}
+	if t.client, err = secure.client(); err != nil {
+		return nil, fail(stderr, "penstock top", err), false
+	}
 	return t, exitOK, true
 }
 
-// adminURL reads where an admin port is. host:port will do.
-func adminURL(text string) (*url.URL, error) {
+// adminURL reads where an admin port is. host:port will do, which is without TLS unless secure is set.
+func adminURL(text string, secure bool) (*url.URL, error) {
 	if !strings.Contains(text, "://") {
-		text = "http://" + text
+		scheme := "http://"
+		if secure {
+			scheme = "https://"
+		}
+		text = scheme + text
 	}
 	u, err := url.Parse(text)
 	if err != nil {
@@ -87,7 +101,7 @@ func adminURL(text string) (*url.URL, error) {
 
 func readToken(file string) (string, error) {
 	if file == "" {
-		return os.Getenv(tokenVariable), nil
+		return strings.TrimSpace(os.Getenv(tokenVariable)), nil
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -107,7 +121,7 @@ func (t *topFlags) printOnce(ctx context.Context, w io.Writer) error {
 	var view topView
 	err := watch(ctx, t, func(m message) error {
 		view.take(m)
-		if m.snapshot != nil && m.snapshot.Window > 0 {
+		if m.snapshot != nil && m.snapshot.Total.Requests != nil {
 			return errEnough
 		}
 		return nil

@@ -82,7 +82,7 @@ func TestTopOnATerminal(t *testing.T) {
 		case <-time.After(patience):
 			t.Fatalf("%q does not end it", quit)
 		}
-		screen.await(t, `\x1b\[\?25h\x1b\[\?1049l$`)
+		screen.await(t, `\x1b\[\?7h\x1b\[\?25h\x1b\[\?1049l$`)
 		after, err := term.GetState(int(slave.Fd()))
 		if err != nil || !reflect.DeepEqual(before, after) {
 			t.Errorf("the terminal is not as it was: %+v, %v; want %+v", after, err, before)

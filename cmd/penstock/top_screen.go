@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -19,10 +20,10 @@ func (t *topFlags) show(ctx context.Context, screen *terminal) error {
 	if err != nil {
 		return fmt.Errorf("cannot use the terminal: %w", err)
 	}
-	// The other screen, without a cursor; and back.
-	io.WriteString(screen.out, "\x1b[?1049h\x1b[?25l")
+	// The other screen, without a cursor, and without a new line where one is too long, as wide characters make it; and back.
+	io.WriteString(screen.out, "\x1b[?1049h\x1b[?25l\x1b[?7l")
 	defer func() {
-		io.WriteString(screen.out, "\x1b[?25h\x1b[?1049l")
+		io.WriteString(screen.out, "\x1b[?7h\x1b[?25h\x1b[?1049l")
 		term.Restore(int(screen.in.Fd()), before)
 	}()
 	ctx, stop := context.WithCancel(ctx)
@@ -113,7 +114,7 @@ func readKeys(ctx context.Context, in io.Reader) <-chan string {
 // splitKeys splits what was typed at once. A sequence is ESC [ and what follows up to a letter or ~.
 func splitKeys(typed string) (keys []string) {
 	for typed != "" {
-		n := 1
+		_, n := utf8.DecodeRuneInString(typed)
 		if strings.HasPrefix(typed, "\x1b[") || strings.HasPrefix(typed, "\x1bO") {
 			n = len(typed)
 			if end := strings.IndexFunc(typed[2:], func(r rune) bool { return r >= '@' && r <= '~' }); end >= 0 {
@@ -143,7 +144,7 @@ func (v *topView) press(key string) bool {
 		v.section, v.first = (v.section+1)%len(sections), 0
 	case "\x1b[Z", "\x1b[D":
 		v.section, v.first = (v.section+len(sections)-1)%len(sections), 0
-	case "1", "2", "3", "4":
+	case "1", "2", "3", "4", "5":
 		v.section, v.first = int(key[0]-'1'), 0
 	case "s":
 		v.sort, v.first = (v.sort+1)%len(sorts), 0
@@ -175,10 +176,11 @@ func (v *topView) write(key string) {
 	case "\x1b":
 		v.typing, v.filter = false, ""
 	case "\x7f", "\b":
-		v.filter = v.filter[:max(0, len(v.filter)-1)]
+		_, last := utf8.DecodeLastRuneInString(v.filter)
+		v.filter = v.filter[:len(v.filter)-last]
 	default:
 		const most = 60
-		if len(key) == 1 && key[0] >= ' ' && key[0] < 0x7f && len(v.filter) < most {
+		if utf8.RuneCountInString(key) == 1 && utf8.ValidString(key) && printable(key) == key && len(v.filter) < most {
 			v.filter += key
 		}
 	}

@@ -24,9 +24,9 @@ const (
 
 // watch reads what a gateway sends until there is an error, which may be yield's.
 func watch(ctx context.Context, t *topFlags, yield func(message) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	silence := time.AfterFunc(topSilence, cancel)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(topSilence, func() { cancel(fmt.Errorf("it has said nothing for %v", topSilence)) })
 	defer silence.Stop()
 	response, err := t.open(ctx)
 	if err != nil {
@@ -54,10 +54,13 @@ func watch(ctx context.Context, t *topFlags, yield func(message) error) error {
 		}
 	}
 	err = lines.Err()
-	if err == nil {
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case err == nil:
 		err = errors.New("it has ended the stream")
 	}
-	return fmt.Errorf("cannot go on watching %s: %w", t.admin, err)
+	return fmt.Errorf("cannot go on watching %s: %w", t.admin.Redacted(), err)
 }
 
 // open asks for the stream.
@@ -69,22 +72,30 @@ func (t *topFlags) open(ctx context.Context) (*http.Response, error) {
 	if t.token != "" {
 		r.Header.Set("Authorization", "Bearer "+t.token)
 	}
-	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return nil, fmt.Errorf("cannot reach the gateway's admin port: %w; --admin says where it is", err)
+	response, err := t.client.Do(r)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, fmt.Errorf("cannot watch %s: %w", t.admin.Redacted(), context.Cause(ctx))
+	case err != nil:
+		return nil, unreached(err)
 	}
 	if response.StatusCode == http.StatusOK {
 		return response, nil
 	}
 	defer response.Body.Close()
 	why, _ := io.ReadAll(io.LimitReader(response.Body, 500))
+	return nil, fmt.Errorf("cannot watch %s: %s", t.admin.Redacted(), refusal(response, strings.TrimSpace(string(why))))
+}
+
+// refusal says what an answer that is no stream means.
+func refusal(response *http.Response, why string) string {
 	switch response.StatusCode {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("cannot watch %s: it wants another admin token; --token FILE or %s gives one", t.admin, tokenVariable)
+	case http.StatusUnauthorized:
+		return "it wants other credentials: an admin token, which --token FILE or " + tokenVariable + " gives, or a client certificate (--cert, --key); it says: " + why
 	case http.StatusNotFound:
-		return nil, fmt.Errorf("cannot watch %s: it has no /debug/live; --admin must be the admin port of a gateway", t.admin)
+		return "it has no /debug/live; --admin must be the admin port of a gateway"
 	}
-	return nil, fmt.Errorf("cannot watch %s: it answers %s: %s", t.admin, response.Status, strings.TrimSpace(string(why)))
+	return fmt.Sprintf("it answers %s: %s", response.Status, why)
 }
 
 func parseMessage(name string, data []byte) (m message, err error) {

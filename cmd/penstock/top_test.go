@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/penstock/penstock/gateway/live"
@@ -19,7 +22,7 @@ import (
 func topSnapshot() *live.Snapshot {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	s := &live.Snapshot{Time: start.Add(90 * time.Second), Window: 60, Status: live.Status{State: "serving", Version: "v1", Started: start, Generation: 7, Connections: 12}}
-	s.Total = live.Figures{Queued: 2, InFlight: 5, Requests: 7.25, Errors: .5, OutputTokens: 1234, TTFT: &live.Latency{Count: 9, P50: 5.25, P95: 120, P99: 340}}
+	s.Total = live.Figures{Queued: 2, InFlight: 5, Requests: new(7.25), Errors: new(.5), OutputTokens: new(1234.), TTFT: &live.Latency{Count: 9, P50: 5.25, P95: 120, P99: 340}}
 	s.Pools = []live.Pool{
 		{Name: "main", Policy: "auto", Ready: 1, Figures: s.Total, Endpoints: []live.Endpoint{
 			{Address: "10.0.0.1:8000", State: "ready", InFlight: 5, Requests: 70, Waiting: new(3.), KVCache: new(.425), SignalAge: new(.3), Recent: new(1.), Share: new(.7)},
@@ -47,29 +50,34 @@ func adminServer(t *testing.T, token string) string {
 			http.Error(w, "no", http.StatusUnauthorized)
 			return
 		}
-		send := func(name string, data any) {
-			text, _ := json.Marshal(data)
-			fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, text)
-			w.(http.Flusher).Flush()
-		}
-		send("history", []live.Point{})
-		send("events", []live.Event{topEvent})
-		first := topSnapshot()
-		first.Window = 0
-		send("snapshot", first)
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-r.Context().Done():
-				return
-			case <-tick.C:
-				send("snapshot", topSnapshot())
-			}
-		}
+		sendSnapshots(w, r)
 	}))
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// sendSnapshots sends what an admin port sends to those who watch, until they leave.
+func sendSnapshots(w http.ResponseWriter, r *http.Request) {
+	send := func(name string, data any) {
+		text, _ := json.Marshal(data)
+		fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, text)
+		w.(http.Flusher).Flush()
+	}
+	send("history", []live.Point{})
+	send("events", []live.Event{topEvent})
+	first := topSnapshot()
+	first.Window, first.Total.Requests = 0, nil
+	send("snapshot", first)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-tick.C:
+			send("snapshot", topSnapshot())
+		}
+	}
 }
 
 func TestTopPrintsOnceWhereThereIsNoTerminal(t *testing.T) {
@@ -115,7 +123,7 @@ func TestTopSendsTheToken(t *testing.T) {
 	t.Setenv(tokenVariable, "wrong")
 	errs.Reset()
 	code := run(t.Context(), []string{"top", "--once", "--admin", url}, &out, &errs)
-	if want := "it wants another admin token; --token FILE or PENSTOCK_ADMIN_TOKEN gives one"; code != exitFailure || !strings.Contains(errs.String(), want) {
+	if want := "it wants other credentials: an admin token, which --token FILE or PENSTOCK_ADMIN_TOKEN gives, or a client certificate (--cert, --key); it says: no\n"; code != exitFailure || !strings.Contains(errs.String(), want) {
 		t.Errorf("with a wrong token: %d %q, want %q", code, errs.String(), want)
 	}
 }
@@ -129,6 +137,15 @@ func TestTopSaysWhatIsWrong(t *testing.T) {
 	defer full.Close()
 	gone := httptest.NewServer(nil)
 	gone.Close()
+	evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/moved/debug/live" {
+			http.Redirect(w, r, other.URL, http.StatusFound)
+			return
+		}
+		w.WriteHeader(http.StatusTeapot)
+		io.WriteString(w, "\x1b]0;title\x07\u202e")
+	}))
+	defer evil.Close()
 	empty := t.TempDir() + "/empty"
 	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -140,6 +157,9 @@ func TestTopSaysWhatIsWrong(t *testing.T) {
 	}{
 		{[]string{"--admin", other.URL}, exitFailure, "it has no /debug/live; --admin must be the admin port of a gateway"},
 		{[]string{"--admin", full.URL}, exitFailure, "it answers 503 Service Unavailable: 32 watch already, which is the most: close a dashboard"},
+		{[]string{"--admin", evil.URL}, exitFailure, "it answers 418 I'm a teapot: .]0;title..\n"},
+		{[]string{"--admin", evil.URL + "/moved"}, exitFailure, "it answers 302 Found: "},
+		{[]string{"--admin", "http://user:secret@" + strings.TrimPrefix(evil.URL, "http://")}, exitFailure, "cannot watch http://user:xxxxx@"},
 		{[]string{"--admin", gone.URL}, exitFailure, "cannot reach the gateway's admin port: "},
 		{[]string{"--admin", "ftp://x"}, exitUsage, `--admin: "ftp://x" is no address: want http://HOST:PORT or https://HOST:PORT`},
 		{[]string{"--interval", "10ms"}, exitUsage, "--interval is 10ms: want 1s or more"},
@@ -182,8 +202,10 @@ func TestTopKeys(t *testing.T) {
 		{"the end", []string{" "}, []string{"10.0.0.2:8000", "10.1.0.1:8000"}},
 		{"and back", []string{" ", "\x1b[A"}, []string{"10.0.0.1:8000", "10.0.0.2:8000"}},
 		{"routes", []string{"\t", "\t"}, []string{"chat", "chat"}},
-		{"events", []string{"\x1b[Z"}, []string{topEvent.Time.Local().Format("15:04:05")}},
+		{"events", []string{"\x1b[Z", "\x1b[Z"}, []string{topEvent.Time.Local().Format("15:04:05")}},
 		{"requests", []string{"2"}, []string{"evil.[2Jid", "and 4 more"}},
+		{"pools", []string{"5"}, []string{"main", "next"}},
+		{"a filter of more than ASCII", []string{"/", "j", "ä", "ü", "\x7f", "\x7f", "\r"}, []string{"10.0.0.2:8000"}},
 	} {
 		v := viewAfter()
 		height := 15
@@ -235,8 +257,87 @@ func TestTopFitsTheScreen(t *testing.T) {
 }
 
 func TestTopTellsKeysApart(t *testing.T) {
-	got := splitKeys("q\x1b[A\x1b[5~\x1bj\x1b[Z\x1bOB")
-	if want := []string{"q", "\x1b[A", "\x1b[5~", "\x1b", "j", "\x1b[Z", "\x1bOB"}; !slices.Equal(got, want) {
+	got := splitKeys("q\x1b[A\x1b[5~\x1bjü\x1b[Z\x1bOB\xff")
+	if want := []string{"q", "\x1b[A", "\x1b[5~", "\x1b", "j", "ü", "\x1b[Z", "\x1bOB", "\xff"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestTopTakesWhatEndpointsAndClientsChoose shows numbers beyond reason, models that turn the direction of writing, and words of a gateway that is none.
+func TestTopTakesWhatEndpointsAndClientsChoose(t *testing.T) {
+	v := viewAfter("2")
+	s := v.snapshot
+	s.State, s.Version, s.Requests[0].Model = "\x1b[31mserving", "v1\x1b]0;x\x07", ">llama\u202e\u200b\u2028"
+	s.Pools[0].Endpoints[0].Waiting, s.Pools[0].Endpoints[0].KVCache = new(1e300), new(1e300)
+	s.Total.Requests = nil
+	all := strings.Join(v.lines(0, 0, plain), "\n")
+	for _, want := range []string{"penstock .[31mserving, version v1.]0;x.,", "- requests/s", "chat   >llama...\n", "1.0e+300", ">1000%"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("%q is missing in\n%s", want, all)
+		}
+	}
+	if strings.ContainsAny(all, "\x1b\x07\u202e\u200b\u2028") {
+		t.Errorf("what a terminal may take for a command is left in %q", all)
+	}
+}
+
+// TestTopLeavesRoomBesideManyPools has more pools than lines.
+func TestTopLeavesRoomBesideManyPools(t *testing.T) {
+	v := viewAfter()
+	for i := range 40 {
+		v.snapshot.Pools = append(v.snapshot.Pools, live.Pool{Name: fmt.Sprintf("pool-%d", i)})
+	}
+	all := strings.Join(v.lines(100, 24, plain), "\n")
+	for _, want := range []string{"and 36 more pools: 5 shows them", "[endpoints]", "10.0.0.1:8000", "1 to 3 of 3"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("%q is missing in\n%s", want, all)
+		}
+	}
+	for _, k := range []string{"5", "/", "-", "3", "9", "\r"} {
+		v.press(k)
+	}
+	if all := strings.Join(v.lines(100, 24, plain), "\n"); !strings.Contains(all, "\npool-39 ") {
+		t.Errorf("the last pool is not found in\n%s", all)
+	}
+}
+
+// TestTopSaysThatAGatewayIsSilent reaches one that takes connections and says nothing.
+func TestTopSaysThatAGatewayIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		flags, _, ok := parseTop(nil, io.Discard)
+		if !ok {
+			t.Fatal("no flags are wrong")
+		}
+		flags.client = &http.Client{Transport: silent{}}
+		err := watch(t.Context(), flags, func(message) error { return nil })
+		if want := "cannot watch http://127.0.0.1:8001: it has said nothing for 5s"; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	})
+}
+
+// silent is a server that never answers.
+type silent struct{}
+
+func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+func TestTopFlagsAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/dashboard.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var help bytes.Buffer
+	parseTop([]string{"--help"}, &help)
+	flags := names(regexp.MustCompile(`(?m)^  --([a-z0-9-]+)`), help.Bytes())
+	var rows []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`--[^|]*)\\|").FindAllSubmatch(doc, -1) {
+		rows = append(rows, names(regexp.MustCompile("`--([a-z0-9-]+)"), row[1])...)
+	}
+	slices.Sort(rows)
+	if len(flags) < 5 || !slices.Equal(flags, rows) {
+		t.Errorf("docs/dashboard.md has rows for the flags %q, and there are %q", rows, flags)
 	}
 }

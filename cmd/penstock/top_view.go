@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/penstock/penstock/gateway/live"
@@ -39,7 +40,7 @@ func (v *topView) take(m message) {
 	v.events = v.events[max(0, len(v.events)-topEvents):]
 }
 
-var sections = [...]string{"endpoints", "requests", "routes", "events"}
+var sections = [...]string{"endpoints", "requests", "routes", "events", "pools"}
 
 // sorts are the orders of endpoints.
 var sorts = [...]struct {
@@ -88,19 +89,16 @@ func (v *topView) lines(width, height int, paint style) []string {
 		return []string{cmp.Or(v.trouble, "waiting for the gateway")}
 	}
 	head := append(v.head(paint), "")
-	head = append(head, v.pools(paint)...)
-	head = append(head, "")
 	if height == 0 {
-		for i, section := range sections {
-			if i > 0 {
-				head = append(head, "")
-			}
-			head = append(head, paint(strings.ToUpper(section), "title"))
+		head = append(head, v.pools(paint)...)
+		for i, section := range sections[:len(sections)-1] {
+			head = append(head, "", paint(strings.ToUpper(section), "title"))
 			head = append(head, v.table(i, paint)...)
 		}
 		return head
 	}
-	head = append(head, v.tabs(paint))
+	head = append(head, v.firstPools(height/3, paint)...)
+	head = append(head, "", v.tabs(paint))
 	table := v.table(v.section, paint)
 	head = append(head, table[0])
 	rows, room := table[1:], max(1, height-len(head)-1)
@@ -121,7 +119,7 @@ func (v *topView) head(paint style) []string {
 	s := v.snapshot
 	how := map[string]string{"serving": "good"}[s.State]
 	first := fmt.Sprintf("%s %s, version %s, up %s, configuration %d, %d client connections",
-		paint("penstock", "title"), paint(s.State, cmp.Or(how, "warn")), s.Version, s.Time.Sub(s.Started).Round(time.Second), s.Generation, s.Connections)
+		paint("penstock", "title"), paint(printable(s.State), cmp.Or(how, "warn")), printable(s.Version), s.Time.Sub(s.Started).Round(time.Second), s.Generation, s.Connections)
 	if v.trouble != "" {
 		first += "  " + paint("NOT LIVE: "+v.trouble, "bad")
 	}
@@ -131,10 +129,28 @@ func (v *topView) head(paint style) []string {
 		fmt.Sprintf("TTFT %s, TPOT %s (p50/p95/p99 of %.0fs)", latency(t.TTFT), latency(t.TPOT), s.Window)}
 }
 
+// firstPools are the lines of pools, or the first of them if there are more than that many lines: all are a section, too.
+func (v *topView) firstPools(most int, paint style) []string {
+	all := v.allPools(paint)
+	if most = max(most, 3); len(all) <= most {
+		return all
+	}
+	return append(all[:most-1:most-1], fmt.Sprintf("and %d more pools: %d shows them", len(all)-most+1, len(sections)))
+}
+
+// allPools is the table of all pools, whatever the filter.
+func (v *topView) allPools(paint style) []string {
+	bare := topView{snapshot: v.snapshot}
+	return bare.pools(paint)
+}
+
 func (v *topView) pools(paint style) []string {
 	t := table{{"POOL", "READY", ">QUEUED", ">IN FLIGHT", ">REQ/S", ">ERR/S", ">TOKENS/S", ">TTFT", ">TPOT", "BALANCE"}}
 	for i := range v.snapshot.Pools {
 		p := &v.snapshot.Pools[i]
+		if !v.has(p.Name, p.Policy) {
+			continue
+		}
 		t = append(t, []string{p.Name, fmt.Sprintf("%d of %d", p.Ready, len(p.Endpoints)), fmt.Sprint(p.Queued), fmt.Sprint(p.InFlight),
 			number(p.Requests), number(p.Errors), number(p.OutputTokens), latency(p.TTFT), latency(p.TPOT), p.Policy})
 	}
@@ -178,6 +194,8 @@ func (v *topView) table(section int, paint style) []string {
 		return v.requests(paint)
 	case "routes":
 		return v.routes(paint)
+	case "pools":
+		return v.pools(paint)
 	}
 	return v.eventLines(paint)
 }
@@ -234,8 +252,12 @@ func (v *topView) routes(paint style) []string {
 	for i := range v.snapshot.Routes {
 		r := &v.snapshot.Routes[i]
 		for _, target := range r.Targets {
-			if v.has(r.Name, r.Match, target.Pool) {
-				t = append(t, []string{r.Name, cmp.Or(r.Match, "everything"), target.Pool, shareText(&target.Configured), shareText(target.Measured), shareText(target.Overall),
+			to := target.Pool
+			if target.Model != "" {
+				to += " as " + target.Model
+			}
+			if v.has(r.Name, r.Match, to) {
+				t = append(t, []string{r.Name, cmp.Or(r.Match, "everything"), to, shareText(&target.Configured), shareText(target.Measured), shareText(target.Overall),
 					fmt.Sprint(target.Requests)})
 			}
 		}
@@ -264,11 +286,15 @@ type table [][]string
 
 // format returns a line for each row; how says how the cell of a row, from 0 without the titles, is painted.
 func (t table) format(paint style, how func(row, column int) string) []string {
+	right := make([]bool, len(t[0]))
+	for i := range t[0] {
+		t[0][i], right[i] = strings.CutPrefix(t[0][i], ">")
+	}
 	widths := make([]int, len(t[0]))
 	for _, row := range t {
 		for i, cell := range row {
 			if len(row) > 1 {
-				widths[i] = max(widths[i], utf8.RuneCountInString(strings.TrimPrefix(cell, ">")))
+				widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 			}
 		}
 	}
@@ -276,14 +302,14 @@ func (t table) format(paint style, how func(row, column int) string) []string {
 	for r, row := range t {
 		var b strings.Builder
 		for i, cell := range row {
-			text := printable(strings.TrimPrefix(cell, ">"))
+			text := printable(cell)
 			fill := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(text)))
 			name := "faint"
 			if r > 0 {
 				name = how(r-1, i)
 			}
 			switch {
-			case strings.HasPrefix(t[0][i], ">"):
+			case right[i]:
 				b.WriteString(fill + paint(text, name))
 			case i == len(row)-1:
 				b.WriteString(paint(text, name))
@@ -319,24 +345,27 @@ func cut(line string, width int) string {
 	return line
 }
 
-// printable replaces what a terminal could take for a command: clients choose their requests' ids, and endpoints the words of some failures.
+// printable replaces what a terminal could take for a command, and what has no width or turns the direction of writing: clients choose their requests'
+// ids and models, and endpoints the words of some failures.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		if !unicode.IsPrint(r) {
 			return '.'
 		}
 		return r
 	}, text)
 }
 
-func number(v float64) string {
+func number(v *float64) string {
 	switch {
-	case v == 0:
+	case v == nil:
+		return "-"
+	case *v == 0:
 		return "0"
-	case v >= 100:
-		return fmt.Sprintf("%.0f", v)
+	case *v >= 100:
+		return whole(v)
 	}
-	return fmt.Sprintf("%.1f", v)
+	return fmt.Sprintf("%.1f", *v)
 }
 
 func latency(l *live.Latency) string {
@@ -357,12 +386,18 @@ func whole(v *float64) string {
 	if v == nil {
 		return "-"
 	}
+	if *v >= 1e12 {
+		return fmt.Sprintf("%.1e", *v) // endpoints may say any number
+	}
 	return fmt.Sprintf("%.0f", *v)
 }
 
 func shareText(v *float64) string {
 	if v == nil {
 		return "-"
+	}
+	if *v > 10 {
+		return ">1000%"
 	}
 	return fmt.Sprintf("%.1f%%", *v*100)
 }

@@ -220,7 +220,7 @@ func TestCancelJustBeforeTheQueue(t *testing.T) {
 		f := newFixture(t, onePool(1, busyPool))
 		holder, x := f.admit(), f.begin()
 		x.tellPolicy()
-		x.admission.prepare(Now())
+		x.prepare(Now())
 		x.admission.enter(x.Pool)
 		x.Cancel()
 		start := time.Now()

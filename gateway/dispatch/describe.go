@@ -24,9 +24,11 @@ type PoolDescription struct {
 
 // EndpointDescription is an endpoint as it was at one time, ready to be shown as JSON.
 type EndpointDescription struct {
-	Address string `json:"address"`
-	Scheme  string `json:"scheme"`
-	State   string `json:"state"`
+	// Of is the endpoint: while one drains, another may have its address.
+	Of      *Endpoint `json:"-"`
+	Address string    `json:"address"`
+	Scheme  string    `json:"scheme"`
+	State   string    `json:"state"`
 	// Cause says why a probe found it unhealthy.
 	Cause string `json:"cause,omitempty"`
 	// Weight is its share in relation to other endpoints': its capacity, reduced while it starts slowly; 0 if it takes no picks.
@@ -77,7 +79,7 @@ func (p *Pool) Describe() PoolDescription {
 // describe returns the endpoint as it is. The pool's lock is held.
 func (e *Endpoint) describe(weight float64, now int64) EndpointDescription {
 	return EndpointDescription{
-		Address: e.Address, Scheme: e.Config.Scheme, State: e.State().String(), Cause: e.unhealthy,
+		Of: e, Address: e.Address, Scheme: e.Config.Scheme, State: e.State().String(), Cause: e.unhealthy,
 		Weight: weight, InFlight: e.InFlight(), Requests: e.Requests(), Mirrored: e.Mirrored(),
 		Failures: e.failureCounts(), FailuresInRow: e.Balancer.Failures.Load(),
 		BackPressure: e.BackPressure(), Ejections: e.Ejections(), LastCostMs: milliseconds(e.Balancer.LastCost()),

@@ -2,6 +2,8 @@ package dispatch
 
 import (
 	"fmt"
+	"runtime"
+	"sync"
 	"testing"
 )
 
@@ -75,4 +77,33 @@ func BenchmarkSentBody(b *testing.B) {
 	for now := int64(1); b.Loop(); now += 1000 {
 		x.SentBody(now)
 	}
+}
+
+// BenchmarkLookAtAQueue is how long nobody leaves a full queue when somebody begins to look.
+func BenchmarkLookAtAQueue(b *testing.B) {
+	f := newFixture(b, onePool(1, fmt.Sprintf("maxInFlight: 1\nqueue: {size: %d, timeout: 1h}\n", foundMost)), silent)
+	f.admit()
+	waiting := make([]*Exchange, foundMost)
+	var ended sync.WaitGroup
+	for i := range waiting {
+		x := f.begin()
+		x.RequestID = []byte("00112233445566778899aabbccddeeff")
+		waiting[i] = x
+		ended.Go(func() { x.Admit() })
+	}
+	for f.Pools()[0].QueueLen() < foundMost {
+		runtime.Gosched()
+	}
+	for b.Loop() {
+		b.StopTimer()
+		for _, x := range waiting {
+			x.admission.unlist()
+		}
+		b.StartTimer()
+		f.Look(true)
+	}
+	for _, x := range waiting {
+		x.Cancel()
+	}
+	ended.Wait()
 }

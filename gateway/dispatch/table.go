@@ -39,11 +39,12 @@ func newRoutes(c *config.Config) (*route.Table, error) {
 	return route.NewTable(rules)
 }
 
-// EachTarget calls yield with the name of each route that a dispatcher has while c is in force, and of each pool of its split.
-func EachTarget(c *config.Config, yield func(route, pool string)) {
+// EachTarget calls yield with the name of each route that a dispatcher has while c is in force, and with the pool and the model of each target of its
+// split.
+func EachTarget(c *config.Config, yield func(route, pool, model string)) {
 	for _, r := range newRules(c) {
 		for _, t := range r.Targets {
-			yield(r.Name, t.Pool)
+			yield(r.Name, t.Pool, t.Model)
 		}
 	}
 }

@@ -1,13 +1,23 @@
 package dispatch
 
-import "sync/atomic"
+import (
+	"maps"
+	"slices"
+	"sync/atomic"
+
+	"github.com/penstock/penstock/balancer"
+)
 
 // Requests underway are listed for people who look, and only while they do: as long as nobody does, a request pays one load of a word that hardly
-// ever changes. A request that was there before is listed when it gets an endpoint or its response goes on, so all but those are found that
-// wait for one thing all along.
+// ever changes. Of those that were there before, the ones that wait in a queue are found there, and the others are listed when their response goes
+// on. So all are listed but those whose endpoint has been silent all along: nobody but their own goroutine knows of them, which sleeps.
 
-// listedMost bounds how many requests are listed at once, and so the memory that looking costs: about 1 MB.
-const listedMost = 4096
+const (
+	// listedMost bounds how many requests are listed at once, and so the memory that looking costs: about 1 MB.
+	listedMost = 4096
+	// foundMost bounds how many are looked for in each queue, which nobody leaves meanwhile: 0.1 ms.
+	foundMost = 1000
+)
 
 // underway is the list. Slots are taken and given back without a lock, so that listed requests do not meet each other.
 type underway struct {
@@ -38,7 +48,30 @@ func (l *Listed) Endpoint() *Endpoint { return l.endpoint.Load() }
 func (l *Listed) Streaming() (tokens int64, begun bool) { return l.tokens.Load(), l.answered.Load() }
 
 // Look turns the listing of requests on or off. What was listed stays until it finishes.
-func (d *Dispatcher) Look(on bool) { d.underway.looking.Store(on) }
+func (d *Dispatcher) Look(on bool) {
+	d.underway.looking.Store(on)
+	if !on {
+		return
+	}
+	d.mu.Lock()
+	pools := slices.Collect(maps.Values(d.pools))
+	d.mu.Unlock()
+	for _, p := range pools {
+		p.listWaiting()
+	}
+}
+
+// listWaiting lists the requests that wait for an endpoint. While they are in the queue their goroutines sleep, and so can be spoken for.
+func (p *Pool) listWaiting() {
+	n := 0
+	p.balancer.EachWaiter(func(w *balancer.Waiter) bool {
+		if x := w.Owner.(*Exchange); x.admission.listed == nil {
+			x.list()
+		}
+		n++
+		return n < foundMost
+	})
+}
 
 // Underway calls yield with the requests that are listed, in no order. Others may end or begin meanwhile.
 func (d *Dispatcher) Underway(yield func(*Listed)) {

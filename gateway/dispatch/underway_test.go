@@ -1,8 +1,10 @@
 package dispatch
 
 import (
+	"fmt"
 	"iter"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +54,80 @@ func TestRequestsAreListedWhileSomebodyLooks(t *testing.T) {
 			t.Errorf("%d requests are still listed", n)
 		}
 	})
+}
+
+// TestRequestsThatWaitedBeforeAreListed looks while requests wait, which come to their turn, leave, or are refused later.
+func TestRequestsThatWaitedBeforeAreListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, onePool(1, "maxInFlight: 1\nqueue: {size: 3, timeout: 10s}\n"))
+		first := f.admit()
+		var waiting []*Exchange
+		for _, id := range []string{"granted", "left", "expired"} {
+			x := f.begin()
+			x.RequestID = []byte(id)
+			waiting = append(waiting, x)
+			go x.Admit()
+			synctest.Wait()
+			time.Sleep(time.Second)
+		}
+		for range 2 { // who looks again finds the same
+			f.Look(true)
+			if all := f.listed(); len(all) != 3 || all["granted"] == nil || all["left"] == nil || all["expired"].Endpoint() != nil || all["expired"].Started != waiting[2].Started {
+				t.Fatalf("requests that wait are listed as %+v", all)
+			}
+			f.Look(false)
+		}
+		first.Finish(Completed)
+		waiting[1].Cancel()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if all := f.listed(); all["granted"].Endpoint() == nil || all["expired"].Endpoint() != nil {
+			t.Errorf("after one got an endpoint they are listed at %v and %v", all["granted"].Endpoint(), all["expired"].Endpoint())
+		}
+		waiting[0].Finish(Completed)
+		waiting[1].Finish(ClientGone)
+		waiting[2].Finish(Refused)
+		if n := len(f.listed()); n != 0 {
+			t.Errorf("%d requests are still listed", n)
+		}
+	})
+}
+
+// TestLookingMeetsRequestsAtAnyMoment is for the race detector.
+func TestLookingMeetsRequestsAtAnyMoment(t *testing.T) {
+	f := newFixture(t, onePool(2, "maxInFlight: 1\nqueue: {size: 64, timeout: 10s}\n"))
+	var requests sync.WaitGroup
+	for i := range 16 {
+		requests.Go(func() {
+			x := new(Exchange)
+			for n := range 200 {
+				x.Reset(f.Dispatcher)
+				x.Started, x.RequestID = Now(), fmt.Appendf(nil, "%d-%d", i, n)
+				x.Match()
+				outcome := Refused
+				if x.Admit() == nil {
+					x.Progress(1)
+					outcome = Completed
+				}
+				x.Finish(outcome)
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { requests.Wait(); close(ended) }()
+	for looking := true; ; looking = !looking {
+		f.Look(looking)
+		f.Underway(func(l *Listed) { l.Endpoint() })
+		select {
+		case <-ended:
+			f.Look(false)
+			if n := len(f.listed()); n != 0 {
+				t.Errorf("%d requests are listed after their end", n)
+			}
+			return
+		default:
+		}
+	}
 }
 
 func TestListOfRequestsIsBounded(t *testing.T) {

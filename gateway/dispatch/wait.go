@@ -5,7 +5,7 @@ import "github.com/penstock/penstock/balancer"
 // wait queues the request and returns the endpoint that it was granted, or the refusal.
 func (x *Exchange) wait(now int64) (*balancer.Endpoint, *Reply) {
 	a := &x.admission
-	a.prepare(now)
+	x.prepare(now)
 	if !a.enter(x.Pool) {
 		return nil, ClientLeft
 	}
@@ -15,11 +15,11 @@ func (x *Exchange) wait(now int64) (*balancer.Endpoint, *Reply) {
 // stay waits in the queue that the request has entered.
 func (x *Exchange) stay(now int64) (*balancer.Endpoint, *Reply) {
 	a, p := &x.admission, x.Pool
+	x.moved() // before others find it in the queue, who may list it
 	if !p.balancer.Enqueue(&a.waiter) {
 		a.exit()
 		return nil, p.refuse(a.settings.replies.queueFull)
 	}
-	x.moved()
 	p.queueTimer.arm(now + int64(a.settings.config.Queue.Timeout))
 	// Whoever cancelled or removed the pool before the waiter was in the queue has not found it there.
 	if outdated := a.left.Load() || p.Removed(); !outdated || !p.balancer.Cancel(&a.waiter) {
@@ -56,8 +56,10 @@ func (p *Pool) refuse(saturated *Reply) *Reply {
 }
 
 // prepare readies the waiter. What it waits with is made once for all requests of an exchange.
-func (a *admission) prepare(now int64) {
+func (x *Exchange) prepare(now int64) {
+	a := &x.admission
 	if a.wake == nil {
+		a.waiter.Owner = x
 		a.wake = make(chan struct{}, 1)
 		a.waiter.Notify = func(_ *balancer.Waiter, e *balancer.Endpoint) {
 			a.granted = e

@@ -2,7 +2,7 @@ package live
 
 import (
 	"cmp"
-	"math"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +23,9 @@ type Source struct {
 	Status     func() Status
 	// Counters reads the counters of requests. What it returns is kept and must not change.
 	Counters func() *Counters
+	// MayWatch says whether who sent a request to watch still may; nil lets everybody. It is asked before anything is sent, as streams last, and what
+	// the request came with may have been taken back meanwhile.
+	MayWatch func(*http.Request) bool
 }
 
 // collector makes snapshots. It keeps the readings of the last minute that it has taken.
@@ -36,15 +39,12 @@ type collector struct {
 type sample struct {
 	at       time.Time
 	counters *Counters
-	picks    map[pick]int64 // nil in those that are older than rateWindow
+	picks    map[*dispatch.Endpoint]int64 // nil in those that are older than rateWindow
 }
-
-// pick names an endpoint.
-type pick struct{ pool, address string }
 
 // take makes a snapshot.
 func (c *collector) take(now time.Time) *Snapshot {
-	s := sample{at: now, counters: c.source.Counters(), picks: make(map[pick]int64)}
+	s := sample{at: now, counters: c.source.Counters(), picks: make(map[*dispatch.Endpoint]int64)}
 	d := c.source.Dispatcher
 	snapshot := &Snapshot{Time: now, Status: c.source.Status(), Pools: []Pool{}, Routes: []Route{}}
 	var descriptions []dispatch.PoolDescription
@@ -53,17 +53,19 @@ func (c *collector) take(now time.Time) *Snapshot {
 		descriptions = append(descriptions, description)
 		for i := range description.Endpoints {
 			e := &description.Endpoints[i]
-			s.picks[pick{p.Name, e.Address}] += e.Requests
+			s.picks[e.Of] = e.Requests
 		}
 	}
 	recent, minute := c.before(now, rateWindow), c.before(now, latencyWindow)
 	if minute != nil {
-		snapshot.Window = math.Round(now.Sub(minute.at).Seconds()*10) / 10
+		snapshot.Window = rounded(now.Sub(minute.at).Seconds(), 10)
 	}
+	ofRecent, ofMinute := s.since(recent), s.since(minute)
 	for i := range descriptions {
-		snapshot.Pools = append(snapshot.Pools, c.pool(&descriptions[i], &s, recent, minute))
+		name := descriptions[i].Name
+		snapshot.Pools = append(snapshot.Pools, pool(&descriptions[i], &s, recent, figures(ofRecent, ofMinute, func(d *change) *counted { return d.of(name) })))
 	}
-	snapshot.Total = figures(&s, recent, minute, func(string) bool { return true })
+	snapshot.Total = figures(ofRecent, ofMinute, func(d *change) *counted { return &d.total })
 	for i := range snapshot.Pools {
 		snapshot.Total.Queued += snapshot.Pools[i].Queued
 		snapshot.Total.InFlight += snapshot.Pools[i].InFlight
@@ -73,9 +75,17 @@ func (c *collector) take(now time.Time) *Snapshot {
 	}
 	snapshot.Requests = requests(d)
 	snapshot.Unlisted = max(0, snapshot.Active-len(snapshot.Requests))
-	snapshot.Now = c.point(&s, snapshot)
+	snapshot.Now = c.point(&s, snapshot, ofRecent)
 	c.keep(s, snapshot.Now)
 	return snapshot
+}
+
+// since is what was counted after an earlier reading; nil if there is none.
+func (s *sample) since(before *sample) *change {
+	if before == nil {
+		return nil
+	}
+	return s.counters.since(before.counters, s.at.Sub(before.at).Seconds())
 }
 
 // before returns the reading to compare with for a window that ends now: the last one from before it began, or else the first one within it. It
@@ -116,55 +126,45 @@ func (c *collector) keep(s sample, p Point) {
 	c.points = append(c.points, p)
 }
 
-// figures are what requests of the chosen pools met since the readings before.
-func figures(s, recent, minute *sample, chosen func(pool string) bool) (f Figures) {
-	if recent == nil {
-		return f
+// figures are what requests met: rates of what recent has, latencies of what minute has. Of what is nil nothing is known.
+func figures(recent, minute *change, of func(*change) *counted) (f Figures) {
+	if recent != nil {
+		d := of(recent)
+		per := func(n float64) *float64 { return new(rate(n, recent.seconds)) }
+		f.Requests, f.Errors, f.Aborts = per(float64(d.Requests)), per(float64(d.Errors)), per(float64(d.Aborts))
+		f.PromptTokens, f.OutputTokens = per(d.Prompt), per(d.Output)
 	}
-	ofPool := func(k Key) bool { return chosen(k.Pool) }
-	seconds := s.at.Sub(recent.at).Seconds()
-	now := s.counters.sum(ofPool)
-	delta := now.since(recent.counters.sum(ofPool))
-	f.Requests, f.Errors, f.Aborts = rate(float64(delta.Requests), seconds), rate(float64(delta.Errors), seconds), rate(float64(delta.Aborts), seconds)
-	t, before := s.counters.tokens(chosen), recent.counters.tokens(chosen)
-	f.PromptTokens, f.OutputTokens = rate(t.Prompt-before.Prompt, seconds), rate(t.Output-before.Output, seconds)
 	if minute != nil {
-		delta = now.since(minute.counters.sum(ofPool))
+		d := of(minute)
+		f.TTFT, f.TPOT = d.TTFT.latency(), d.TPOT.latency()
 	}
-	f.TTFT, f.TPOT = delta.TTFT.latency(), delta.TPOT.latency()
 	return f
 }
 
 // rate is per second, to a hundredth.
 func rate(n, seconds float64) float64 {
-	if seconds <= 0 || n < 0 {
+	if seconds <= 0 {
 		return 0
 	}
-	return math.Round(n/seconds*100) / 100
+	return rounded(n/seconds, 100)
 }
 
-func (c *collector) pool(d *dispatch.PoolDescription, s, recent, minute *sample) Pool {
-	p := Pool{Name: d.Name, Policy: d.Policy, Ready: d.Ready, Endpoints: make([]Endpoint, 0, len(d.Endpoints))}
-	p.Figures = figures(s, recent, minute, func(pool string) bool { return pool == d.Name })
+func pool(d *dispatch.PoolDescription, s, recent *sample, f Figures) Pool {
+	p := Pool{Name: d.Name, Policy: d.Policy, Ready: d.Ready, Figures: f, Endpoints: make([]Endpoint, 0, len(d.Endpoints))}
 	p.Queued, p.InFlight = d.Queued, d.InFlight
 	var all, allRecent int64
-	of := func(address string) (total, last int64) {
-		k := pick{d.Name, address}
-		total = s.picks[k]
-		if recent != nil && recent.picks != nil {
-			last = max(0, total-recent.picks[k])
-		}
-		return total, last
-	}
+	last := make([]int64, len(d.Endpoints))
 	for i := range d.Endpoints {
-		total, last := of(d.Endpoints[i].Address)
-		all += total
-		allRecent += last
+		e := &d.Endpoints[i]
+		if recent != nil && recent.picks != nil {
+			last[i] = max(0, e.Requests-recent.picks[e.Of])
+		}
+		all += e.Requests
+		allRecent += last[i]
 	}
 	for i := range d.Endpoints {
 		e := endpoint(&d.Endpoints[i])
-		total, last := of(e.Address)
-		e.Share, e.Recent = share(total, all), share(last, allRecent)
+		e.Share, e.Recent = share(e.Requests, all), share(last[i], allRecent)
 		p.Endpoints = append(p.Endpoints, e)
 	}
 	return p
@@ -187,9 +187,9 @@ func (e *Endpoint) reading(r *dispatch.ReadingDescription) *float64 {
 		return nil
 	}
 	if e.SignalAge == nil || *e.SignalAge < r.AgeSeconds {
-		e.SignalAge = new(math.Round(r.AgeSeconds*10) / 10)
+		e.SignalAge = new(rounded(r.AgeSeconds, 10))
 	}
-	return new(math.Round(r.Value*1e4) / 1e4)
+	return new(rounded(r.Value, 1e4))
 }
 
 // share is a part of a whole, to a thousandth; nil where there is no whole.
@@ -197,42 +197,31 @@ func share[N int64 | uint64 | int](part, whole N) *float64 {
 	if whole == 0 {
 		return nil
 	}
-	return new(math.Round(float64(part)/float64(whole)*1000) / 1000)
+	return new(rounded(float64(part)/float64(whole), 1000))
 }
 
-// route shows a route. Targets of one pool, as with two models, are taken together, as requests are counted by pool.
+// route shows a route.
 func route(r *dispatch.Route, s, minute *sample) Route {
-	shown := Route{Name: r.Name, Match: match(r)}
-	weights, total := make(map[string]int), 0
+	shown := Route{Name: r.Name, Match: match(r), Targets: make([]Target, len(r.Targets))}
+	weights := 0
+	var all, allRecent uint64
+	recent := make([]uint64, len(r.Targets))
 	for i := range r.Targets {
 		t := &r.Targets[i]
-		if _, known := weights[t.Pool]; !known {
-			shown.Targets = append(shown.Targets, Target{Pool: t.Pool})
-		}
-		weights[t.Pool] += t.Weight
-		total += t.Weight
-	}
-	counted := func(at *sample, pool string) uint64 {
-		if one := at.counters.Series[Key{r.Name, pool}]; one != nil {
-			return one.Requests
-		}
-		return 0
-	}
-	recent := make([]uint64, len(shown.Targets))
-	var all, allRecent uint64
-	for i := range shown.Targets {
-		t := &shown.Targets[i]
-		t.Requests = counted(s, t.Pool)
+		k := TargetKey{r.Name, t.Pool, t.Model}
+		n := s.counters.target(k)
+		shown.Targets[i] = Target{Pool: t.Pool, Model: t.Model, Requests: n}
 		if minute != nil {
-			recent[i] = less(t.Requests, counted(minute, t.Pool))
+			recent[i] = grown(n, minute.counters.target(k))
 		}
-		all += t.Requests
+		weights += t.Weight
+		all += n
 		allRecent += recent[i]
 	}
 	for i := range shown.Targets {
 		t := &shown.Targets[i]
 		t.Configured = 1
-		if configured := share(weights[t.Pool], total); configured != nil && len(shown.Targets) > 1 {
+		if configured := share(r.Targets[i].Weight, weights); configured != nil && len(shown.Targets) > 1 {
 			t.Configured = *configured
 		}
 		t.Measured, t.Overall = share(recent[i], allRecent), share(t.Requests, all)
@@ -269,7 +258,7 @@ func requests(d *dispatch.Dispatcher) []Request {
 	shown := make([]Request, 0, min(len(listed), requestsMost))
 	for _, l := range listed[:min(len(listed), requestsMost)] {
 		r := Request{ID: l.ID, Route: l.Route, Pool: l.Pool, Model: l.Model, Phase: PhaseQueued}
-		r.Age = math.Round(time.Duration(max(0, now-l.Started)).Seconds()*10) / 10
+		r.Age = rounded(time.Duration(max(0, now-l.Started)).Seconds(), 10)
 		tokens, streaming := l.Streaming()
 		if e := l.Endpoint(); e != nil {
 			r.Endpoint, r.Phase = e.Address, PhaseWaiting
@@ -282,25 +271,19 @@ func requests(d *dispatch.Dispatcher) []Request {
 	return shown
 }
 
-// point is what charts show of a snapshot.
-func (c *collector) point(s *sample, shown *Snapshot) Point {
+// point is what charts show of a snapshot. recent is as in figures.
+func (c *collector) point(s *sample, shown *Snapshot, recent *change) Point {
 	p := Point{Time: s.at.UnixMilli(), InFlight: shown.Total.InFlight, Queued: shown.Total.Queued}
-	all := func(Key) bool { return true }
-	now := s.counters.sum(all)
 	if len(c.samples) > 0 {
-		last := &c.samples[len(c.samples)-1]
-		seconds := s.at.Sub(last.at).Seconds()
-		delta := now.since(last.counters.sum(all))
-		p.Requests, p.Errors = new(rate(float64(delta.Requests), seconds)), new(rate(float64(delta.Errors), seconds))
-		every := func(string) bool { return true }
-		p.OutputTokens = new(rate(s.counters.tokens(every).Output-last.counters.tokens(every).Output, seconds))
+		d := s.since(&c.samples[len(c.samples)-1])
+		per := func(n float64) *float64 { return new(rate(n, d.seconds)) }
+		p.Requests, p.Errors, p.OutputTokens = per(float64(d.total.Requests)), per(float64(d.total.Errors)), per(d.total.Output)
 	}
-	if recent := c.before(s.at, rateWindow); recent != nil {
-		delta := now.since(recent.counters.sum(all))
-		if l := delta.TTFT.latency(); l != nil {
+	if recent != nil {
+		if l := recent.total.TTFT.latency(); l != nil {
 			p.TTFT = &l.P95
 		}
-		if l := delta.TPOT.latency(); l != nil {
+		if l := recent.total.TPOT.latency(); l != nil {
 			p.TPOT = &l.P95
 		}
 	}

@@ -6,7 +6,12 @@ import "math"
 type Counters struct {
 	Series map[Key]*Series
 	Tokens map[string]Tokens // by pool
+	// Targets counts requests that ended, of targets whose pool their split has more than once.
+	Targets map[TargetKey]uint64
 }
+
+// TargetKey names a target of a route's split, which may have a pool for several models.
+type TargetKey struct{ Route, Pool, Model string }
 
 // Key names the requests of a route that went to a pool.
 type Key struct{ Route, Pool string }
@@ -26,28 +31,72 @@ type Histogram struct {
 	Counts []uint64
 }
 
-// sum adds up the counts of those series that are chosen.
-func (c *Counters) sum(chosen func(Key) bool) (s Series) {
-	for k, one := range c.Series {
-		if chosen(k) {
-			s.Requests += one.Requests
-			s.Errors += one.Errors
-			s.Aborts += one.Aborts
-			s.TTFT.add(&one.TTFT)
-			s.TPOT.add(&one.TPOT)
-		}
+// target is how many requests of a target have ended.
+func (c *Counters) target(k TargetKey) uint64 {
+	if n, told := c.Targets[k]; told {
+		return n
 	}
-	return s
+	if one := c.Series[Key{k.Route, k.Pool}]; one != nil {
+		return one.Requests
+	}
+	return 0
 }
 
-func (c *Counters) tokens(chosen func(pool string) bool) (t Tokens) {
-	for pool, one := range c.Tokens {
-		if chosen(pool) {
-			t.Prompt += one.Prompt
-			t.Output += one.Output
+// change is what was counted between two readings, in all and by pool.
+type change struct {
+	seconds float64
+	total   counted
+	pools   map[string]*counted
+}
+
+type counted struct {
+	Series
+	Tokens
+}
+
+// since returns what was counted after an earlier reading. Each series is compared with itself, as a reload may end some, which would else take from
+// what the others show. What has less than before was counted anew, and so was what was not there.
+func (c *Counters) since(before *Counters, seconds float64) *change {
+	d := &change{seconds: seconds, pools: make(map[string]*counted)}
+	of := func(pool string) *counted {
+		if d.pools[pool] == nil {
+			d.pools[pool] = new(counted)
 		}
+		return d.pools[pool]
 	}
-	return t
+	for k, s := range c.Series {
+		fresh := s.since(before.Series[k])
+		of(k.Pool).Series.add(&fresh)
+		d.total.Series.add(&fresh)
+	}
+	for pool, t := range c.Tokens {
+		was := before.Tokens[pool]
+		fresh := Tokens{Prompt: grown(t.Prompt, was.Prompt), Output: grown(t.Output, was.Output)}
+		of(pool).Tokens.add(fresh)
+		d.total.Tokens.add(fresh)
+	}
+	return d
+}
+
+// of is what was counted of a pool.
+func (d *change) of(pool string) *counted {
+	if c := d.pools[pool]; c != nil {
+		return c
+	}
+	return new(counted)
+}
+
+func (t *Tokens) add(o Tokens) {
+	t.Prompt += o.Prompt
+	t.Output += o.Output
+}
+
+func (s *Series) add(o *Series) {
+	s.Requests += o.Requests
+	s.Errors += o.Errors
+	s.Aborts += o.Aborts
+	s.TTFT.add(&o.TTFT)
+	s.TPOT.add(&o.TPOT)
 }
 
 func (h *Histogram) add(o *Histogram) {
@@ -62,10 +111,13 @@ func (h *Histogram) add(o *Histogram) {
 	}
 }
 
-// since returns what was counted after an earlier reading, nothing if that had more.
-func (s Series) since(before Series) Series {
+// since returns what was counted after an earlier reading of the series, all if there is none or it was of one before.
+func (s *Series) since(before *Series) Series {
+	if before == nil || s.Requests < before.Requests {
+		return *s
+	}
 	return Series{
-		Requests: less(s.Requests, before.Requests), Errors: less(s.Errors, before.Errors), Aborts: less(s.Aborts, before.Aborts),
+		Requests: s.Requests - before.Requests, Errors: grown(s.Errors, before.Errors), Aborts: grown(s.Aborts, before.Aborts),
 		TTFT: s.TTFT.since(&before.TTFT), TPOT: s.TPOT.since(&before.TPOT),
 	}
 }
@@ -74,13 +126,19 @@ func (h *Histogram) since(before *Histogram) Histogram {
 	d := Histogram{Bounds: h.Bounds, Counts: append([]uint64(nil), h.Counts...)}
 	if len(before.Counts) == len(h.Counts) {
 		for i := range d.Counts {
-			d.Counts[i] = less(d.Counts[i], before.Counts[i])
+			d.Counts[i] = grown(d.Counts[i], before.Counts[i])
 		}
 	}
 	return d
 }
 
-func less(a, b uint64) uint64 { return a - min(a, b) }
+// grown is by how much a counter has grown. One that has less than before was counted anew.
+func grown[N uint64 | float64](now, before N) N {
+	if now < before {
+		return now
+	}
+	return now - before
+}
 
 func (h *Histogram) count() (n uint64) {
 	for _, c := range h.Counts {
@@ -120,4 +178,12 @@ func (h *Histogram) latency() *Latency {
 }
 
 // ms returns seconds in ms, to a hundredth.
-func ms(seconds float64) float64 { return math.Round(seconds*1e5) / 100 }
+func ms(seconds float64) float64 { return rounded(seconds*1e3, 100) }
+
+// rounded is v to so many parts of one. What is too great for that is what it was: endpoints may say any number, and JSON has no infinity.
+func rounded(v, parts float64) float64 {
+	if r := math.Round(v*parts) / parts; !math.IsInf(r, 0) {
+		return r
+	}
+	return v
+}

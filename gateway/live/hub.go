@@ -2,7 +2,6 @@ package live
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -57,7 +56,7 @@ func NewHub(source Source, events *Events) *Hub {
 	}
 }
 
-// ServeHTTP sends snapshots until the client leaves or the hub closes.
+// ServeHTTP sends snapshots until the client leaves, may not watch any more, or the hub closes.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
@@ -75,11 +74,12 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.leave(me)
 	// The server's time to read a request has nothing to do with how long this takes.
 	http.NewResponseController(w).SetReadDeadline(time.Time{})
-	h.send(r.Context(), w, me)
+	h.send(w, r, me)
 }
 
-// send sends what is new until the client leaves or the hub closes.
-func (h *Hub) send(ctx context.Context, w http.ResponseWriter, me *watcher) {
+// send sends what is new until the client leaves, may not watch any more, or the hub closes.
+func (h *Hub) send(w http.ResponseWriter, r *http.Request, me *watcher) {
+	ctx, mayWatch := r.Context(), h.collector.source.MayWatch
 	control := http.NewResponseController(w)
 	var sent *byte // where the last frame that was sent begins
 	var number int64
@@ -89,6 +89,9 @@ func (h *Hub) send(ctx context.Context, w http.ResponseWriter, me *watcher) {
 		case <-ctx.Done():
 			return
 		case <-h.done:
+			return
+		}
+		if mayWatch != nil && !mayWatch(r) {
 			return
 		}
 		frame, history := h.latest()

@@ -7,7 +7,7 @@ import "time"
 type Snapshot struct {
 	Time time.Time `json:"time"`
 	Status
-	// Window is how many seconds the latencies are of; 0 at the first look, when no rate or latency is known yet.
+	// Window is how many seconds the latencies are of; 0 at the first look, when none is known yet.
 	Window float64 `json:"window"`
 	// Total is all pools together, and requests that got no pool.
 	Total  Figures `json:"total"`
@@ -36,13 +36,14 @@ type Status struct {
 type Figures struct {
 	Queued   int `json:"queued"`
 	InFlight int `json:"inFlight"`
-	// Requests ended, per second; Errors are those of them with status 429 or 5xx, Aborts those whose client left.
-	Requests float64 `json:"requests"`
-	Errors   float64 `json:"errors"`
-	Aborts   float64 `json:"aborts"`
+	// Requests ended, per second; Errors are those of them with status 429 or 5xx, Aborts those whose client left. Rates are absent where they are not
+	// known: at the first look of somebody after nobody has watched for some seconds.
+	Requests *float64 `json:"requests,omitempty"`
+	Errors   *float64 `json:"errors,omitempty"`
+	Aborts   *float64 `json:"aborts,omitempty"`
 	// PromptTokens and OutputTokens are per second, as responses tell them at their end.
-	PromptTokens float64  `json:"promptTokens"`
-	OutputTokens float64  `json:"outputTokens"`
+	PromptTokens *float64 `json:"promptTokens,omitempty"`
+	OutputTokens *float64 `json:"outputTokens,omitempty"`
 	TTFT         *Latency `json:"ttft,omitempty"`
 	TPOT         *Latency `json:"tpot,omitempty"`
 }
@@ -91,10 +92,11 @@ type Route struct {
 	Targets []Target `json:"targets"`
 }
 
-// Target is a pool of a route's split. Configured, Measured and Overall are shares of the route's requests, 0 to 1: by the weights, of the last
-// minute and since the start; absent where there were none.
+// Target is a target of a route's split. Model is the one that replaces the requests', if any does. Configured, Measured and Overall are shares
+// of the route's requests, 0 to 1: by the weights, of the last minute and since the start; absent where there were none.
 type Target struct {
 	Pool       string   `json:"pool"`
+	Model      string   `json:"model,omitempty"`
 	Configured float64  `json:"configured"`
 	Measured   *float64 `json:"measured,omitempty"`
 	Overall    *float64 `json:"overall,omitempty"`

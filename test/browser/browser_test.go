@@ -42,7 +42,7 @@ func chromium(t testing.TB) string {
 	return path
 }
 
-// open opens the dashboard of an admin port in a window of a size.
+// open opens the dashboard of an admin port, before which a user and password may stand as in a URL, in a window of a size.
 func open(t testing.TB, admin string, width, height int64) *page {
 	t.Helper()
 	flags := []chromedp.ExecAllocatorOption{
@@ -77,6 +77,7 @@ func open(t testing.TB, admin string, width, height int64) *page {
 
 // note keeps what must not happen: errors, warnings, and requests to anybody but the admin port.
 func (p *page) note(admin string, event any) {
+	admin = admin[strings.LastIndex(admin, "@")+1:]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	bad := func(format string, args ...any) { p.problems = append(p.problems, fmt.Sprintf(format, args...)) }

@@ -28,11 +28,14 @@ function setAttribute(element, name, value) {
 const none = '–';
 const grouped = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 
-function count(n) { return n === undefined || n === null ? none : grouped.format(n); }
+function count(n) {
+  if (n === undefined || n === null) return none;
+  return n < 1e12 ? grouped.format(n) : n.toExponential(1); // endpoints may say any number
+}
 
 function rate(n) {
   if (n === undefined || n === null) return none;
-  return n >= 100 ? grouped.format(n) : n >= 10 ? n.toFixed(1) : n.toFixed(2).replace(/\.?0+$/, '');
+  return n >= 100 ? count(n) : n >= 10 ? n.toFixed(1) : n.toFixed(2).replace(/\.?0+$/, '');
 }
 
 function duration(ms) {
@@ -53,7 +56,19 @@ function seconds(s) {
 function percent(share) {
   if (share === undefined || share === null) return none;
   if (share > 0 && share < 0.001) return '<0.1 %';
+  if (share > 10) return '>1000 %';
   return (share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0) + ' %';
+}
+
+// keyed gives each item of a list a key of its own: its name and, where others before it have that, which one it is. Clients choose their requests' ids,
+// and an endpoint that drains may have the address of another.
+function keyed(items, name) {
+  const seen = new Map();
+  return items.map((item) => {
+    const of = name(item), n = seen.get(of) || 0;
+    seen.set(of, n + 1);
+    return { ...item, key: n + ' ' + of };
+  });
 }
 
 // Tables. Each column has a title, a value to sort by and, unless that is what is shown, a text. fill, if there is one, makes the cell instead.
@@ -109,11 +124,11 @@ class Table {
     }).map((one) => one.item);
   }
 
-  // show makes items the table's rows, each of which key names.
-  show(items, key) {
+  // show makes items, which are keyed, the table's rows.
+  show(items) {
     const kept = new Set();
     const rows = items.map((item) => {
-      const name = key(item);
+      const name = item.key;
       kept.add(name);
       let row = this.rows.get(name);
       if (!row) {
@@ -189,17 +204,17 @@ const endpoints = new Table('endpoints', 'Shares are of the pool’s picks: in t
   { title: 'Requests', number: true, value: (e) => e.requests || 0, text: (e) => count(e.requests || 0) },
 ], { sort: { column: 0, descending: false }, changed: () => turnTo(0), empty: 'No endpoints.' });
 
-const routes = new Table('routes', 'The share of each pool of a route’s split: by its weights, in the last minute, and since the start.', [
+const routes = new Table('routes', 'The share of each target of a route’s split: by its weights, in the last minute, and since the start.', [
   { title: 'Route', value: (t) => t.route },
   { title: 'Takes', value: (t) => t.match || 'everything', wide: true },
-  { title: 'Pool', value: (t) => t.pool },
+  { title: 'Pool', value: (t) => t.pool, text: (t) => t.pool + (t.model ? ' as ' + t.model : '') },
   { title: 'Configured', number: true, value: (t) => t.configured, text: (t) => percent(t.configured) },
   { title: 'Last minute', number: true, value: (t) => t.measured, text: (t) => percent(t.measured) },
   { title: 'Since start', number: true, value: (t) => t.overall, text: (t) => percent(t.overall) },
   { title: 'Requests', number: true, value: (t) => t.requests, text: (t) => count(t.requests) },
 ], { empty: 'No routes.' });
 
-const requests = new Table('requests', 'The oldest 100. Those that were underway when nobody watched appear when something happens to them.', [
+const requests = new Table('requests', 'The oldest 100. Those that an endpoint had before anybody watched appear when their response goes on.', [
   { title: 'Request', value: (r) => r.id || none },
   { title: 'Phase', value: (r) => r.phase },
   { title: 'Age', number: true, value: (r) => r.age, text: (r) => seconds(r.age) },
@@ -295,7 +310,7 @@ const tiles = [
 // What was received, and how it is looked at.
 
 let snapshot = null;
-let held = []; // events that are not shown yet
+let held = { list: [], whole: false }; // events that are not shown yet, and whether those of before go
 let points = [];
 let paused = false;
 let page = 0;
@@ -303,14 +318,15 @@ const pageSize = 50;
 const pointsMost = 600;
 
 function showAll() {
-  showEvents(held.splice(0));
+  showEvents(held.list, held.whole);
+  held = { list: [], whole: false };
   if (!snapshot) return;
   const s = snapshot;
   showHead(s);
   tiles.forEach((tile) => tile.show(s, points));
-  pools.show(s.pools, (p) => p.name);
+  pools.show(keyed(s.pools, (p) => p.name));
   showEndpoints();
-  routes.show(s.routes.flatMap((r, i) => r.targets.map((t) => ({ ...t, route: r.name, match: r.match, key: i + ' ' + t.pool }))), (t) => t.key);
+  routes.show(keyed(s.routes.flatMap((r) => r.targets.map((t) => ({ ...t, route: r.name, match: r.match }))), (t) => t.route + ' ' + t.pool + ' ' + t.model));
   showRequests(s);
 }
 
@@ -324,7 +340,7 @@ function showHead(s) {
 }
 
 function showEndpoints() {
-  const all = snapshot.pools.flatMap((p) => p.endpoints.map((e, i) => ({ ...e, pool: p.name, key: p.name + ' ' + e.address + (i && p.endpoints[i - 1].address === e.address ? ' ' + i : '') })));
+  const all = keyed(snapshot.pools.flatMap((p) => p.endpoints.map((e) => ({ ...e, pool: p.name }))), (e) => e.pool + ' ' + e.address);
   showPoolChoice(snapshot.pools);
   const text = byId('find').value.trim().toLowerCase();
   const pool = byId('pool').value, state = byId('condition').value;
@@ -332,12 +348,14 @@ function showEndpoints() {
     (!text || (e.address + ' ' + e.pool + ' ' + (e.cause || '')).toLowerCase().includes(text))));
   const pages = Math.max(1, Math.ceil(found.length / pageSize));
   page = Math.min(page, pages - 1);
-  endpoints.show(found.slice(page * pageSize, (page + 1) * pageSize), (e) => e.key);
+  endpoints.show(found.slice(page * pageSize, (page + 1) * pageSize));
   setText(byId('matches'), found.length === all.length ? count(all.length) + ' endpoints' : count(found.length) + ' of ' + count(all.length) + ' endpoints');
+  if (pages === 1 && byId('pager').contains(document.activeElement)) byId('find').focus(); // rather than nowhere
   byId('pager').hidden = pages === 1;
   setText(byId('page'), 'Page ' + (page + 1) + ' of ' + pages);
-  byId('previous').disabled = page === 0;
-  byId('next').disabled = page === pages - 1;
+  // A button that is disabled would lose the focus.
+  setAttribute(byId('previous'), 'aria-disabled', String(page === 0));
+  setAttribute(byId('next'), 'aria-disabled', String(page === pages - 1));
 }
 
 function showPoolChoice(all) {
@@ -349,9 +367,13 @@ function showPoolChoice(all) {
   choice.value = names.includes(chosen) ? chosen : '';
 }
 
+// turnTo shows another page, or the same one otherwise, and tells screen readers what there is: they asked for it, which they do not for what
+// each snapshot changes.
 function turnTo(next) {
   page = Math.max(0, next);
-  if (snapshot) showEndpoints();
+  if (!snapshot) return;
+  showEndpoints();
+  setText(byId('found'), byId('matches').textContent + (byId('pager').hidden ? '' : ', ' + byId('page').textContent.toLowerCase()));
 }
 
 function showRequests(s) {
@@ -359,30 +381,51 @@ function showRequests(s) {
   s.requests.forEach((r) => phases[r.phase]++);
   setText(byId('phases'), count(s.active) + ' underway. Of those listed, ' + phases.queued + ' are queued, ' + phases.waiting +
     ' wait for their first token and ' + phases.streaming + ' stream.' + (s.unlisted > 0 ? ' ' + count(s.unlisted) + ' more are not listed.' : ''));
-  requests.show(s.requests.map((r, i) => ({ ...r, key: r.id + ' ' + r.endpoint + (r.id ? '' : i) })), (r) => r.key);
+  requests.show(keyed(s.requests, (r) => r.id));
 }
 
 const eventsMost = 200;
-let lastEvent = 0;
+let lastEvent = null;
 
-// showEvents adds events, the newest on top. The first ones are history, which nobody wants to be read out.
-function showEvents(list) {
-  const first = lastEvent === 0;
-  if (list.length > 0 && list[list.length - 1].n < lastEvent) { // the gateway has started anew
-    lastEvent = 0;
-    byId('events').replaceChildren();
-  }
-  const fresh = list.filter((e) => e.n > lastEvent);
-  if (fresh.length === 0) return;
-  lastEvent = fresh[fresh.length - 1].n;
+// showEvents adds events, the newest on top. A list that is whole has all that the gateway keeps, as a stream begins with: if it does not go on from what
+// is shown, the gateway has started anew, or more has happened meanwhile than it keeps. Those are history, which nobody wants to be read out.
+function showEvents(list, whole) {
+  if (list.length === 0) return;
   const shown = byId('events');
+  if (whole && !(lastEvent && list.some((e) => e.n === lastEvent.n && e.time === lastEvent.time))) {
+    lastEvent = null;
+    shown.replaceChildren();
+  }
+  const history = !lastEvent;
+  const fresh = list.filter((e) => history || e.n > lastEvent.n);
+  if (fresh.length === 0) return;
+  lastEvent = fresh[fresh.length - 1];
   fresh.forEach((e) => shown.prepend(eventItem(e)));
   while (shown.children.length > eventsMost) shown.lastChild.remove();
   byId('quiet').hidden = true;
-  if (!first) {
-    const told = fresh.slice(-3).map((e) => e.text + (e.pool ? ', pool ' + e.pool : '') + (e.detail ? ', ' + e.detail : ''));
-    setText(byId('announce'), told.join('. ') + (fresh.length > 3 ? '. And ' + (fresh.length - 3) + ' more events.' : ''));
-  }
+  if (!history) announce(fresh);
+}
+
+// Screen readers are told of events every few seconds at most, and of the last ones where there are many: else a storm of them is read out long after.
+
+const announceMs = 5e3;
+let untold = [];
+let untoldMore = 0;
+let toldAt = 0;
+let telling = 0;
+
+function announce(fresh) {
+  untold.push(...fresh);
+  untoldMore += untold.splice(0, Math.max(0, untold.length - 3)).length;
+  if (!telling) telling = setTimeout(tell, Math.max(0, toldAt + announceMs - Date.now()));
+}
+
+function tell() {
+  const words = untold.map((e) => e.text + (e.pool ? ', pool ' + e.pool : '') + (e.detail ? ', ' + e.detail : ''));
+  byId('announce').textContent = words.join('. ') + (untoldMore > 0 ? '. And ' + untoldMore + ' more events.' : '');
+  untold = [];
+  untoldMore = telling = 0;
+  toldAt = Date.now();
 }
 
 function eventItem(e) {
@@ -398,11 +441,16 @@ function eventItem(e) {
 
 const silenceMs = 5e3;
 const tokenKey = 'penstock-admin-token';
+// The page's own address may have a user and a password, which fetch would refuse.
+const stream = location.origin + location.pathname.replace(/[^/]*$/, '') + 'debug/live';
 
-function handle(name, data) {
+// handle takes a message in. The first events of a stream are all that there are.
+function handle(name, data, first) {
   switch (name) {
     case 'history': points = data; break;
-    case 'events': held.push(...data); break;
+    case 'events':
+      held = { list: first ? data : [...held.list, ...data].slice(-eventsMost), whole: first || held.whole };
+      break;
     case 'snapshot':
       if (!points.length || points[points.length - 1].t < data.now.t) points.push(data.now);
       if (points.length > pointsMost) points.splice(0, points.length - pointsMost);
@@ -415,11 +463,15 @@ async function read() {
   let silence = setTimeout(() => stop.abort(), silenceMs);
   try {
     const token = sessionStorage.getItem(tokenKey);
-    const response = await fetch('debug/live', { signal: stop.signal, cache: 'no-store', headers: token ? { Authorization: 'Bearer ' + token } : {} });
-    if (response.status === 401 || response.status === 403) return 'token';
+    // By what is accepted the gateway knows that this page asks, which asks for the token itself.
+    const headers = { Accept: 'text/event-stream' };
+    if (token) headers.Authorization = 'Bearer ' + token;
+    const response = await fetch(stream, { signal: stop.signal, cache: 'no-store', headers });
+    if (response.status === 401) return 'token';
     if (!response.ok) throw new Error((await response.text()).trim());
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = '';
+    let first = true;
     for (;;) {
       const { done, value } = await reader.read();
       if (done) throw new Error('the gateway has ended the stream');
@@ -429,7 +481,9 @@ async function read() {
       text = parts.pop();
       for (const part of parts) {
         const [event, data] = part.split('\ndata: ');
-        handle(event.slice('event: '.length), JSON.parse(data));
+        const name = event.slice('event: '.length);
+        handle(name, JSON.parse(data), first);
+        if (name === 'events') first = false;
       }
       connected();
       if (parts.length > 0 && !paused) showAll();
@@ -443,17 +497,25 @@ async function read() {
 }
 
 let tries = 0;
+let trouble = 'Connecting'; // empty while the page is live
+
+function showConnection(lost) {
+  byId('connection').classList.toggle('lost', !!lost);
+  setText(byId('connection'), trouble || (paused ? 'Paused' : 'Live'));
+}
 
 function connected() {
   tries = 0;
-  byId('login').hidden = true;
-  byId('connection').classList.remove('lost');
-  setText(byId('connection'), paused ? 'Paused' : 'Live');
+  trouble = '';
+  const form = byId('login');
+  if (form.contains(document.activeElement)) byId('main').focus(); // rather than nowhere
+  form.hidden = true;
+  showConnection();
 }
 
 function lost(why) {
-  byId('connection').classList.add('lost');
-  setText(byId('connection'), 'Not live: ' + why + '. Trying again.');
+  trouble = 'Not live: ' + why + '. Trying again.';
+  showConnection(true);
   if (!snapshot) setText(byId('state'), 'not reached');
 }
 
@@ -469,29 +531,33 @@ async function watch() {
   }
 }
 
-function askForToken() {
-  const form = byId('login');
-  setText(byId('connection'), sessionStorage.getItem(tokenKey) ? 'The gateway does not take this token.' : 'The gateway asks for a token.');
+async function askForToken() {
+  const form = byId('login'), field = byId('token');
+  trouble = sessionStorage.getItem(tokenKey) ? 'The gateway does not take this token.' : 'The gateway asks for a token.';
   form.hidden = false;
-  byId('token').focus();
-  return new Promise((resolve) => {
-    form.addEventListener('submit', (event) => {
-      event.preventDefault();
-      sessionStorage.setItem(tokenKey, byId('token').value);
-      byId('token').value = '';
-      resolve();
-    }, { once: true });
-  });
+  if (document.activeElement === document.body) field.focus(); // nobody is busy elsewhere
+  for (;;) {
+    showConnection();
+    await new Promise((resolve) => form.addEventListener('submit', (event) => { event.preventDefault(); resolve(); }, { once: true }));
+    const token = field.value.trim();
+    field.value = '';
+    if (/^[!-~]+$/.test(token)) {
+      sessionStorage.setItem(tokenKey, token);
+      return;
+    }
+    trouble = 'This is no token: it has characters that none has.';
+  }
 }
 
 for (const id of ['find', 'pool', 'condition']) byId(id).addEventListener('input', () => turnTo(0));
 byId('filters').addEventListener('submit', (event) => event.preventDefault());
-byId('previous').addEventListener('click', () => turnTo(page - 1));
-byId('next').addEventListener('click', () => turnTo(page + 1));
+for (const [id, step] of [['previous', -1], ['next', 1]]) {
+  byId(id).addEventListener('click', (event) => event.currentTarget.getAttribute('aria-disabled') !== 'true' && turnTo(page + step));
+}
 byId('pause').addEventListener('click', () => {
   paused = !paused;
   byId('pause').setAttribute('aria-pressed', String(paused));
-  setText(byId('connection'), paused ? 'Paused' : 'Live');
+  showConnection(byId('connection').classList.contains('lost'));
   if (!paused) showAll();
 });
 watch();
