@@ -23,7 +23,7 @@ spec:
       image: %[3]s
       imagePullPolicy: Never
       command: [trafficd, --target, "%[4]s:80", %[5]s]
-      readinessProbe: {httpGet: {path: /healthz, port: 9100}, periodSeconds: 1}
+      startupProbe: {httpGet: {path: /reach, port: 9100}, periodSeconds: 1, failureThreshold: 60}
       resources: {requests: {cpu: 10m, memory: 32Mi}}
       securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
 `
@@ -38,7 +38,7 @@ type load struct {
 // ones.
 const steady = "--new-connections --unary=10 --sse=20 --grpc=10 --grpc-stream=10 --tokens=20-250 --users=200"
 
-// newLoad starts a driver with flags. It sends nothing yet, and is deleted at the end of the test.
+// newLoad starts a driver with flags, which is ready when it can reach the gateway. It sends nothing yet, and is deleted at the end of the test.
 func (s *suite) newLoad(t *testing.T, name, flags string) *load {
 	t.Helper()
 	target := strings.TrimSpace(kubectl(t, "get service -n "+gatewayNamespace+" penstock -o jsonpath={.spec.clusterIP}"))

@@ -17,6 +17,7 @@ import (
 //	POST /reset    begins a new counting period, and answers with the report of the one that ended
 //	GET  /report   answers with the report so far
 //	GET  /healthz  200
+//	GET  /reach    200 if the target takes a connection now, else 503
 func Control(d *Driver) http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("POST /start", func(w http.ResponseWriter, _ *http.Request) {
@@ -33,6 +34,11 @@ func Control(d *Driver) http.Handler {
 	m.HandleFunc("POST /reset", func(w http.ResponseWriter, _ *http.Request) { writeReport(w, d.Reset()) })
 	m.HandleFunc("GET /report", func(w http.ResponseWriter, _ *http.Request) { writeReport(w, d.Report()) })
 	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	m.HandleFunc("GET /reach", func(w http.ResponseWriter, r *http.Request) {
+		if err := d.Reach(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	})
 	return m
 }
 

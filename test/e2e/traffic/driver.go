@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"sync"
 	"time"
@@ -63,6 +64,15 @@ var (
 
 // errStopped breaks off requests that Stop has waited for.
 var errStopped = errors.New("the driver was stopped and has waited")
+
+// Reach says whether the target takes a connection. A Service leads to its pods only a moment after they are ready.
+func (d *Driver) Reach(ctx context.Context) error {
+	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", d.options.Target)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
 
 // Start begins to send.
 func (d *Driver) Start() error {

@@ -169,6 +169,21 @@ func TestStartAfterStop(t *testing.T) {
 	}
 }
 
+func TestReach(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDriver(t, l.Addr().String(), Options{Rates: map[Kind]float64{Unary: 1}})
+	if err := d.Reach(t.Context()); err != nil {
+		t.Error(err)
+	}
+	l.Close()
+	if err := d.Reach(t.Context()); err == nil {
+		t.Error("a port that is closed can be reached")
+	}
+}
+
 func TestControl(t *testing.T) {
 	s := startMock(t, mock.Options{})
 	d := newDriver(t, s.Addr(), Options{Rates: map[Kind]float64{Unary: 100}})
@@ -178,8 +193,10 @@ func TestControl(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	c := Remote{URL: server.URL, Client: &http.Client{Transport: transport, Timeout: patience}}
 	ctx := t.Context()
-	if _, err := c.ask(ctx, http.MethodGet, "/healthz"); err != nil {
-		t.Error(err)
+	for _, path := range []string{"/healthz", "/reach"} {
+		if _, err := c.ask(ctx, http.MethodGet, path); err != nil {
+			t.Error(err)
+		}
 	}
 	if err := c.Start(ctx); err != nil {
 		t.Fatal(err)
