@@ -44,6 +44,7 @@ func awaitQuiet(ctx context.Context, limit time.Duration, counts func() (started
 		select {
 		case <-look.C:
 		case <-ctx.Done():
+			_, running = counts() // which may have changed since
 			return running
 		}
 	}

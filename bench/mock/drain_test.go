@@ -170,6 +170,7 @@ func TestDrainTakesLateRequests(t *testing.T) {
 			t.Fatalf("drained with a stream underway: %d", n)
 		default:
 		}
+		f.await("the late requests are over", func(s State) bool { return s.Requests.Running == 1 }) // their clients know it first
 		cancel()
 		if n := <-drained; n != 1 {
 			t.Errorf("%d requests were underway at the end, want 1", n)
