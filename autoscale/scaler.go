@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/penstock/penstock/autoscale/externalscaler"
 )
@@ -181,10 +182,18 @@ func (s *scaler) trigger(ref *externalscaler.ScaledObjectRef) (*trigger, error) 
 // errNotFinite says that a number is none to calculate with.
 var errNotFinite = errors.New("not a finite number")
 
+// number reads a number as Go writes it, or as Kubernetes does: 700m is 0.7 and 100k is 100,000, as in the targets of HPAs.
 func number(text string) (float64, error) {
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		return 0, fmt.Errorf("cannot read a number: %w", err)
+		quantity, wrong := resource.ParseQuantity(text)
+		if wrong != nil {
+			return 0, fmt.Errorf("cannot read a number: %w", err)
+		}
+		// By its decimal digits: AsApproximateFloat64 makes 0.7000000000000001 of 700m.
+		if v, err = strconv.ParseFloat(quantity.AsDec().String(), 64); err != nil {
+			return 0, fmt.Errorf("cannot read a number: %w", err)
+		}
 	}
 	if math.IsInf(v, 0) || math.IsNaN(v) || math.Abs(v) > 1e15 {
 		return 0, errNotFinite
