@@ -220,6 +220,10 @@ func TestRefusals(t *testing.T) {
 		{"a name that begins with a digit", "{config: {" + pool + "}, fullnameOverride: 1st}", "a Service cannot be called 1st: set fullnameOverride to a name that begins with a letter"},
 		{"a monitor that is kept out", "{config: {" + pool + "}, podMonitor: {enabled: true}, networkPolicy: {enabled: true}}",
 			"networkPolicy keeps everybody from the admin port, Prometheus included: set networkPolicy.admin.from to where it is"},
+		{"a monitor without an authority", "{config: {adminSecurity: {certFile: /c, keyFile: /k, tokenFile: /t}, " + pool + "}, podMonitor: {enabled: true, " +
+			"authorization: {credentials: {name: a, key: b}}}}", "podMonitor does not know whom to trust: set podMonitor.tlsConfig, with ca and serverName"},
+		{"rights for every pod", "{config: {" + pool + "}, serviceAccount: {create: false}}",
+			"rights would go to the account default, as which other pods run, too: set serviceAccount.name, or rbac.create to false"},
 		{"an unknown alert", "{config: {" + pool + "}, prometheusRule: {enabled: true, for: {PenstockDown: 5m}}}",
 			"prometheusRule.for: there is no alert PenstockDown"},
 		{"an objective of no pool", "{config: {" + pool + "}, prometheusRule: {enabled: true, pools: {lama: {errorRatio: 0.1}}}}",

@@ -36,6 +36,9 @@
 {{- fail (printf "a Service cannot be called %s: set fullnameOverride to a name that begins with a letter" (include "penstock.fullname" .)) -}}
 {{- end -}}
 {{- include "penstock.serviceCheck" . -}}
+{{- if and .Values.rbac.create (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
+{{- fail "serviceAccount.create is false and serviceAccount.name empty, so rights would go to the account default, as which other pods run, too: set serviceAccount.name, or rbac.create to false" -}}
+{{- end -}}
 {{- if and (not .Values.autoscale.enabled) (or .Values.autoscale.keda.enabled .Values.autoscale.customMetrics) -}}
 {{- fail "autoscale.keda.enabled and autoscale.customMetrics do nothing by themselves: set autoscale.enabled, too" -}}
 {{- end -}}
@@ -53,6 +56,9 @@
 {{- with $.Values.config.adminSecurity -}}
 {{- if and $monitor.enabled (or .tokenFile .clientCA) (not (or $monitor.authorization $monitor.tlsConfig)) -}}
 {{- fail (printf "config.adminSecurity asks who reads metrics for a token or a certificate, and %s has none: set %s.authorization or %s.tlsConfig" $name $name $name) -}}
+{{- end -}}
+{{- if and $monitor.enabled .certFile (not $monitor.tlsConfig) -}}
+{{- fail (printf "config.adminSecurity serves metrics by TLS, and %s does not know whom to trust: set %s.tlsConfig, with ca and serverName" $name $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
