@@ -74,7 +74,7 @@ func (s *scaler) IsActive(_ context.Context, ref *externalscaler.ScaledObjectRef
 }
 
 // StreamIsActive says whether there is something to do, as soon as that is known and whenever it changes, until the client leaves or the gateway
-// stops. While it is not known it says nothing.
+// stops, which ends it without an error. While it is not known it says nothing.
 func (s *scaler) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream externalscaler.ActiveStream) error {
 	t, err := s.trigger(ref)
 	if err != nil {
@@ -95,7 +95,7 @@ func (s *scaler) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream exte
 		case <-stream.Context().Done():
 			return status.FromContextError(stream.Context().Err()).Err()
 		case <-s.stopped:
-			return status.Error(codes.Unavailable, "the gateway stops")
+			return nil // KEDA waits longer after each stream that ends by an error, and begins at 2 s again after one that ends well
 		case <-changed:
 			select {
 			case <-time.After(wakePause):
