@@ -178,9 +178,15 @@ func TestExampleScaledObjects(t *testing.T) {
 	for _, s := range all[*kedav1alpha1.ScaledObject](objects) {
 		find(t, objects, "Deployment", s.Spec.ScaleTargetRef.Name)
 		checkBehavior(t, s.Name, s.Spec.Advanced.HorizontalPodAutoscalerConfig.Behavior)
+		if s.Spec.Fallback == nil || s.Spec.Fallback.Behavior != kedav1alpha1.FallbackBehaviorCurrentReplicasIfHigher {
+			t.Errorf("%s has the fallback %+v, by which KEDA takes replicas away when nobody knows the load", s.Name, s.Spec.Fallback)
+		}
 		checkTrigger(t, s.Spec.Triggers[0], scaler)
 	}
 	for _, s := range all[*kedav1alpha1.ScaledObject](renderObjects(t, "testdata/values/keda.yaml")) {
+		if c := s.Spec.CooldownPeriod; c == nil || *c != 900 {
+			t.Errorf("KEDA takes all replicas away after %v s, which is by default as soon as the HPA begins to", c)
+		}
 		checkTrigger(t, s.Spec.Triggers[0], scaler)
 	}
 }

@@ -217,7 +217,7 @@ func TestRefusals(t *testing.T) {
 			"service.clusterIP None is a headless Service, which cannot be a LoadBalancer"},
 		{"headless on another port", "{config: {" + pool + "}, service: {clusterIP: None}}",
 			"service.clusterIP None has clients go to the pods themselves, which listen on 8000: set service.port to 8000"},
-		{"a name that begins with a digit", "{config: {" + pool + "}, fullnameOverride: 1st}", "a Service cannot be called 1st: set fullnameOverride to a name that begins with a letter"},
+		{"a name that begins with a digit", "{config: {" + pool + "}, fullnameOverride: 1st}", "not every Kubernetes takes a Service that is called 1st: set fullnameOverride to a name that begins with a letter"},
 		{"a monitor that is kept out", "{config: {" + pool + "}, podMonitor: {enabled: true}, networkPolicy: {enabled: true}}",
 			"networkPolicy keeps everybody from the admin port, Prometheus included: set networkPolicy.admin.from to where it is"},
 		{"a monitor without an authority", "{config: {adminSecurity: {certFile: /c, keyFile: /k, tokenFile: /t}, " + pool + "}, podMonitor: {enabled: true, " +

@@ -97,7 +97,7 @@ func (r *replicas) await(t *testing.T, n int) {
 		case <-r.news:
 		case <-deadline:
 			t.Fatalf("the Deployment does not get %d replicas: it had %s; %s", n, seen,
-				kubectl(t, "describe hpa -n "+modelsNamespace+" llama"))
+				kubectl(t, "describe hpa -n "+modelsNamespace))
 		}
 	}
 }

@@ -33,7 +33,7 @@
 {{- end -}}
 {{- end -}}
 {{- if not (regexMatch "^[a-z]" (include "penstock.fullname" .)) -}}
-{{- fail (printf "a Service cannot be called %s: set fullnameOverride to a name that begins with a letter" (include "penstock.fullname" .)) -}}
+{{- fail (printf "not every Kubernetes takes a Service that is called %s: set fullnameOverride to a name that begins with a letter" (include "penstock.fullname" .)) -}}
 {{- end -}}
 {{- include "penstock.serviceCheck" . -}}
 {{- if and .Values.rbac.create (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
