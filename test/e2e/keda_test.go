@@ -107,6 +107,8 @@ func TestKEDA(t *testing.T) {
 	steady.endFlawless()
 	r.await(t, 0)
 
+	// One that is being deleted and still serves would answer.
+	kubectl(t, "wait -n "+modelsNamespace+" pods -l app=llama --for=delete --timeout=120s")
 	s.wake(t, r, "again")
 	r.await(t, 0)
 	r.mu.Lock()

@@ -67,7 +67,7 @@
 {{/* Values of the Service that the API server would refuse together, or by which clients would not reach the pods. */}}
 {{- define "penstock.serviceCheck" -}}
 {{- with .Values.service -}}
-{{- $type := .type -}}
+{{- $type := default "ClusterIP" .type -}}
 {{- range $field := list "nodePort" "externalTrafficPolicy" -}}
 {{- if and (get $.Values.service $field) (eq $type "ClusterIP") -}}
 {{- fail (printf "service.%s is of no use with service.type ClusterIP, which has none: set service.type to NodePort or LoadBalancer" $field) -}}
@@ -78,7 +78,7 @@
 {{- fail (printf "service.%s is of no use with service.type %s: set service.type to LoadBalancer" $field $type) -}}
 {{- end -}}
 {{- end -}}
-{{- if eq .clusterIP "None" -}}
+{{- if eq (toString .clusterIP) "None" -}}
 {{- if ne $type "ClusterIP" -}}
 {{- fail (printf "service.clusterIP None is a headless Service, which cannot be a %s: set service.type to ClusterIP" $type) -}}
 {{- end -}}
