@@ -60,6 +60,26 @@ func (s *Server) newScalerServer() *grpc.Server {
 	return server
 }
 
+// scalerStop is how long KEDA has to take the end of its streams.
+const scalerStop = time.Second
+
+// stopScaler ends a server whose streams are ending by themselves: so that clients learn how, it waits for them, but not for those that do not read.
+func stopScaler(server *grpc.Server) {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		server.GracefulStop()
+	}()
+	late := time.NewTimer(scalerStop)
+	defer late.Stop()
+	select {
+	case <-stopped:
+	case <-late.C:
+		server.Stop()
+		<-stopped
+	}
+}
+
 // IsActive says whether there is something to do.
 func (s *scaler) IsActive(_ context.Context, ref *externalscaler.ScaledObjectRef) (*externalscaler.IsActiveResponse, error) {
 	t, err := s.trigger(ref)
