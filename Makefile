@@ -7,7 +7,7 @@ FUZZTIME ?= 10000x
 IMAGE_BUILD = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w $(if $(VERSION),-X github.com/penstock/penstock/gateway.release=$(VERSION))'
 CLUSTER = test/cluster/cluster
 
-.PHONY: help build image-files image image-test cluster-up cluster-down cluster-image cluster-smoke test test-race lint fuzz conformance browser-test deploy-test rules-test e2e e2e-run e2e-build generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
+.PHONY: help build image-files image image-test cluster-up cluster-down cluster-image cluster-smoke test test-race lint fuzz conformance browser-test deploy-test rules-test e2e e2e-run e2e-build keda-test generate bench-proxy bench-proxy-smoke twin bench demo demo-smoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -115,6 +115,10 @@ e2e-run: e2e-build ## run the end-to-end suite in the cluster of KUBECONFIG
 
 e2e: e2e-build ## run the end-to-end suite in the test cluster, which it starts and ends
 	./test/e2e/run $(E2E_FLAGS)
+
+# KEDA is built first if that was never done. Linux and root.
+keda-test: e2e-build ## have a real KEDA scale model servers by the gateway, in the test cluster, which it starts and ends
+	./test/keda/run $(E2E_FLAGS)
 
 demo-smoke: build ## start the demo and run the curl line that it prints
 	./test/demo-smoke

@@ -207,7 +207,7 @@ func (s *Server) Close() {
 	s.cancel()
 	s.http.Close()
 	if s.keda != nil {
-		s.keda.Stop()
+		stopScaler(s.keda)
 	}
 	s.port.Close() // of a server that was closed before it served
 	if s.kedaPort != nil {

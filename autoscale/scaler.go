@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/penstock/penstock/autoscale/externalscaler"
 )
@@ -62,6 +63,26 @@ func (s *Server) newScalerServer() *grpc.Server {
 	return server
 }
 
+// scalerStop is how long KEDA has to take the end of its streams.
+const scalerStop = time.Second
+
+// stopScaler ends a server whose streams are ending by themselves: so that clients learn how, it waits for them, but not for those that do not read.
+func stopScaler(server *grpc.Server) {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		server.GracefulStop()
+	}()
+	late := time.NewTimer(scalerStop)
+	defer late.Stop()
+	select {
+	case <-stopped:
+	case <-late.C:
+		server.Stop()
+		<-stopped
+	}
+}
+
 // IsActive says whether there is something to do.
 func (s *scaler) IsActive(_ context.Context, ref *externalscaler.ScaledObjectRef) (*externalscaler.IsActiveResponse, error) {
 	t, err := s.trigger(ref)
@@ -76,7 +97,7 @@ func (s *scaler) IsActive(_ context.Context, ref *externalscaler.ScaledObjectRef
 }
 
 // StreamIsActive says whether there is something to do, as soon as that is known and whenever it changes, until the client leaves or the gateway
-// stops. While it is not known it says nothing.
+// stops, which ends it without an error. While it is not known it says nothing.
 func (s *scaler) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream externalscaler.ActiveStream) error {
 	t, err := s.trigger(ref)
 	if err != nil {
@@ -97,7 +118,7 @@ func (s *scaler) StreamIsActive(ref *externalscaler.ScaledObjectRef, stream exte
 		case <-stream.Context().Done():
 			return status.FromContextError(stream.Context().Err()).Err()
 		case <-s.stopped:
-			return status.Error(codes.Unavailable, "the gateway stops")
+			return nil // KEDA waits longer after each stream that ends by an error, and begins at 2 s again after one that ends well
 		case <-changed:
 			select {
 			case <-time.After(wakePause):
@@ -184,10 +205,18 @@ func (s *scaler) trigger(ref *externalscaler.ScaledObjectRef) (*trigger, error) 
 // errNotFinite says that a number is none to calculate with.
 var errNotFinite = errors.New("not a finite number")
 
+// number reads a number as Go writes it, or as Kubernetes does: 700m is 0.7 and 100k is 100,000, as in the targets of HPAs.
 func number(text string) (float64, error) {
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		return 0, fmt.Errorf("cannot read a number: %w", err)
+		quantity, wrong := resource.ParseQuantity(text)
+		if wrong != nil {
+			return 0, fmt.Errorf("cannot read a number: %w", err)
+		}
+		// By its decimal digits: AsApproximateFloat64 makes 0.7000000000000001 of 700m.
+		if v, err = strconv.ParseFloat(quantity.AsDec().String(), 64); err != nil {
+			return 0, fmt.Errorf("cannot read a number: %w", err)
+		}
 	}
 	if math.IsInf(v, 0) || math.IsNaN(v) || math.Abs(v) > 1e15 {
 		return 0, errNotFinite

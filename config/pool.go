@@ -27,7 +27,8 @@ type Pool struct {
 	// Session says what identifies a session, for balance: session, which needs it, and for auto, which goes by it where a prompt
 	// is not known or too short to tell.
 	Session *Key `yaml:"session"`
-	// MaxInFlight is the largest number of requests in flight per endpoint; beyond it requests queue. 0 is unlimited.
+	// MaxInFlight is the largest number of requests in flight per endpoint; beyond it requests queue. 0 is unlimited. Each replica of the
+	// gateway counts its own.
 	MaxInFlight int `yaml:"maxInFlight" zero:"unlimited" min:"1" max:"1000000"`
 	// Queue bounds the requests that wait for an endpoint.
 	Queue Queue `yaml:"queue"`

@@ -106,11 +106,17 @@ func (s *polls) targets(p *dispatch.Pool, c *config.Metrics) []load.Target {
 			s.logger.Error("an endpoint is not polled", "pool", p.Name, "error", err)
 			continue
 		}
-		if state := e.State(); state != dispatch.Draining && state != dispatch.NotReady {
+		if isPolled(e) {
 			all = append(all, load.Target{Endpoint: e.Balancer, URL: c.URL(at), TLS: e.Config.TLS})
 		}
 	}
 	return all
+}
+
+// isPolled reports whether an endpoint is in a state in which its metrics are read, if its pool's are.
+func isPolled(e *dispatch.Endpoint) bool {
+	state := e.State()
+	return state != dispatch.Draining && state != dispatch.NotReady
 }
 
 // close ends all polls.

@@ -157,9 +157,15 @@ func TestEndpointsSayHowBusyTheyAre(t *testing.T) {
 	if got := r.metric(fmt.Sprintf(`penstock_endpoint_signal_age_seconds{endpoint="%s",pool="main"}`, a.address)); got == "" {
 		t.Error("there is no age")
 	}
+	if got := r.signalUp(a.address); got != "1" {
+		t.Errorf("signal_up is %q", got)
+	}
 	// The pool without an engine is not polled.
 	if l := r.load(silent.address); l != nil {
 		t.Errorf("the load of an endpoint that is not polled is %+v", l)
+	}
+	if got := r.metric(fmt.Sprintf(`penstock_endpoint_signal_up{endpoint="%s",pool="other"}`, silent.address)); got != "" {
+		t.Errorf("signal_up of an endpoint that is not polled is %s", got)
 	}
 	if got := r.metric(fmt.Sprintf(`penstock_endpoint_waiting_requests{endpoint="%s",pool="other"}`, silent.address)); got != "" {
 		t.Errorf("an endpoint that is not polled has %s waiting requests", got)
@@ -181,6 +187,9 @@ func TestMetricsThatVanish(t *testing.T) {
 	r.logs.await(t, "cannot read an endpoint's metrics: what was read of it grows old pool=main endpoint="+a.address+" error=http://"+a.address+
 		"/metrics answered 404 Not Found, want 200", 1)
 	r.expectSaid("without metrics", "200 a")
+	if got := r.signalUp(a.address); got != "0" {
+		t.Errorf("signal_up is %q", got)
+	}
 	first := r.load(a.address)
 	if first.Waiting.Value != 3 || !strings.Contains(first.Failure, "404") {
 		t.Errorf("the load is %+v", first)
@@ -195,6 +204,47 @@ func TestMetricsThatVanish(t *testing.T) {
 	if l := r.load(a.address); l.Waiting.Value != 4 || l.Failure != "" {
 		t.Errorf("the load is %+v", l)
 	}
+}
+
+// An endpoint that was never read, as its port is wrong or it has no metrics, has no age by which that could be seen.
+func TestMetricsThatNeverCame(t *testing.T) {
+	a := newPolled(t, "a", "")
+	r := startPolling(t, pool(a.address)+"    engine: vllm\n")
+	a.await(t)
+	r.logs.await(t, "cannot read an endpoint's metrics", 1)
+	if got := r.signalUp(a.address); got != "0" {
+		t.Errorf("signal_up is %q", got)
+	}
+	if got := r.metric(fmt.Sprintf(`penstock_endpoint_signal_age_seconds{endpoint="%s",pool="main"}`, a.address)); got != "" {
+		t.Errorf("what was never read is %s s old", got)
+	}
+}
+
+// An endpoint that drains is no longer read, which is no fault of it: nothing of its metrics tells of one.
+func TestMetricsOfDrainingEndpoints(t *testing.T) {
+	a := newPolled(t, "a", vllmMetrics)
+	r := startPolling(t, pool(a.address)+"    engine: vllm\n")
+	a.await(t)
+	s := told{make(chan discovery.Set), make(chan error)}
+	r.sources.set([]discovery.Source{s})
+	for _, condition := range []discovery.Condition{discovery.NotReady, discovery.Terminating} {
+		set := discovery.Set{Pool: "main", Endpoints: found(t, a.address), Conditions: []discovery.Condition{condition}}
+		s.sets <- set
+		s.sets <- set // the first one is in force when this is taken
+		if r.load(a.address) == nil {
+			t.Fatal("nothing is known of the endpoint: the test shows nothing")
+		}
+		for _, name := range []string{"signal_up", "signal_age_seconds"} {
+			if got := r.metric(fmt.Sprintf(`penstock_endpoint_%s{endpoint="%s",pool="main"}`, name, a.address)); got != "" {
+				t.Errorf("%v: %s is %s", condition, name, got)
+			}
+		}
+	}
+}
+
+func (r *running) signalUp(address string) string {
+	r.t.Helper()
+	return r.metric(fmt.Sprintf(`penstock_endpoint_signal_up{endpoint="%s",pool="main"}`, address))
 }
 
 func TestPollsFollowReloads(t *testing.T) {

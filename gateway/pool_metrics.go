@@ -34,6 +34,7 @@ var (
 	endpointRunningDesc   = poolDesc("endpoint_running_requests", "Requests of all clients that run in the endpoint, as it said when it was last read.", "endpoint")
 	endpointKVCacheDesc   = poolDesc("endpoint_kv_cache_utilization", "Share of the endpoint's KV cache in use, 0 to 1, as it said when it was last read.", "endpoint")
 	endpointSignalAgeDesc = poolDesc("endpoint_signal_age_seconds", "Time since the oldest of what the endpoint says of its load was read; it grows while the endpoint cannot be read.", "endpoint")
+	endpointSignalUpDesc  = poolDesc("endpoint_signal_up", "1 if the endpoint said something of its load when it was last asked, 0 if it could not be asked or told nothing of use.", "endpoint")
 )
 
 func poolDesc(name, help string, more ...string) *prometheus.Desc {
@@ -45,7 +46,7 @@ func (poolCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		queueDepthDesc, queueLimitDesc, inFlightDesc, inFlightLimitDesc, outstandingDesc, outstandingTokensDesc, endpointsDesc, retriesDeniedDesc,
 		endpointInFlightDesc, endpointRequestsDesc, endpointMirroredDesc, endpointFailuresDesc, endpointBackPressureDesc, endpointEjectionsDesc,
-		endpointWaitingDesc, endpointRunningDesc, endpointKVCacheDesc, endpointSignalAgeDesc,
+		endpointWaitingDesc, endpointRunningDesc, endpointKVCacheDesc, endpointSignalAgeDesc, endpointSignalUpDesc,
 	} {
 		ch <- d
 	}
@@ -101,7 +102,7 @@ func collectEndpoint(p *dispatch.Pool, e *dispatch.Endpoint, ch chan<- prometheu
 	}
 }
 
-// collectSignals sends what the endpoint said of its load, and nothing of what it never said.
+// collectSignals sends what the endpoint said of its load, and nothing of what it never said; and whether it still says it, if it is asked.
 func collectSignals(p *dispatch.Pool, e *dispatch.Endpoint, s *balancer.Signals, ch chan<- prometheus.Metric) {
 	for _, m := range [...]struct {
 		desc    *prometheus.Desc
@@ -111,6 +112,14 @@ func collectSignals(p *dispatch.Pool, e *dispatch.Endpoint, s *balancer.Signals,
 			ch <- constant(m.desc, prometheus.GaugeValue, m.reading.Value, p.Name, e.Address)
 		}
 	}
+	if !isPolled(e) {
+		return
+	}
+	up := 1
+	if s.Failure != "" {
+		up = 0
+	}
+	ch <- constant(endpointSignalUpDesc, prometheus.GaugeValue, up, p.Name, e.Address)
 	if oldest := s.Oldest(); oldest.Known() {
 		age := time.Duration(oldest.Age(dispatch.Now()))
 		ch <- constant(endpointSignalAgeDesc, prometheus.GaugeValue, age.Seconds(), p.Name, e.Address)

@@ -37,8 +37,12 @@ func values(t *testing.T, data []byte) map[string]any {
 // render is helm template penstock --namespace penstock. A nil cluster has nothing to look up.
 func render(t *testing.T, v map[string]any, cluster engine.ClientProvider) (map[string]string, error) {
 	t.Helper()
+	return renderRelease(t, common.ReleaseOptions{Name: "penstock", Namespace: "penstock", Revision: 1, IsInstall: true}, v, cluster)
+}
+
+func renderRelease(t *testing.T, release common.ReleaseOptions, v map[string]any, cluster engine.ClientProvider) (map[string]string, error) {
+	t.Helper()
 	c := loadChart(t)
-	release := common.ReleaseOptions{Name: "penstock", Namespace: "penstock", Revision: 1, IsInstall: true}
 	all, err := util.ToRenderValues(c, v, release, common.DefaultCapabilities)
 	if err != nil {
 		return nil, err
@@ -56,7 +60,21 @@ func renderObjects(t *testing.T, valuesFile string) []object {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var objects []object
+	return objectsOf(t, files)
+}
+
+// renderAs renders the chart as a release in a namespace, with values that are YAML.
+func renderAs(t *testing.T, release, namespace, text string) []object {
+	t.Helper()
+	files, err := renderRelease(t, common.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}, values(t, []byte(text)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objectsOf(t, files)
+}
+
+func objectsOf(t *testing.T, files map[string]string) (objects []object) {
+	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if ext := path.Ext(name); ext != ".yaml" {
 			continue

@@ -3,6 +3,7 @@ package deploy
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +73,9 @@ func TestDashboardQueries(t *testing.T) {
 		for _, target := range p.Targets {
 			query := filled(t, &d, target.Expr)
 			checkQuery(t, p.Title, query, all)
+			if m := regexp.MustCompile(`\b(penstock|process)_\w+(\{job=~"\$job")?`).FindAllStringSubmatch(target.Expr, -1); slices.ContainsFunc(m, func(m []string) bool { return m[2] == "" }) {
+				t.Errorf("%s adds up gateways, whatever job is chosen\n%s", p.Title, target.Expr)
+			}
 			for _, l := range regexp.MustCompile(`{{(\w+)}}`).FindAllStringSubmatch(target.LegendFormat, -1) {
 				if strings.Contains(query, " by (") && !regexp.MustCompile(`by \([^)]*\b`+l[1]+`\b`).MatchString(query) {
 					t.Errorf("%s: the legend has %s, which the query sums up\n%s", p.Title, l[1], query)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/penstock/penstock/config"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -174,17 +175,23 @@ func TestExampleScaledObjects(t *testing.T) {
 			scaler = service.Name + "." + service.Namespace + ".svc:" + strconv.Itoa(int(p.Port))
 		}
 	}
-	for _, s := range all[*scaledObject](objects) {
+	for _, s := range all[*kedav1alpha1.ScaledObject](objects) {
 		find(t, objects, "Deployment", s.Spec.ScaleTargetRef.Name)
 		checkBehavior(t, s.Name, s.Spec.Advanced.HorizontalPodAutoscalerConfig.Behavior)
+		if s.Spec.Fallback == nil || s.Spec.Fallback.Behavior != kedav1alpha1.FallbackBehaviorCurrentReplicasIfHigher {
+			t.Errorf("%s has the fallback %+v, by which KEDA takes replicas away when nobody knows the load", s.Name, s.Spec.Fallback)
+		}
 		checkTrigger(t, s.Spec.Triggers[0], scaler)
 	}
-	for _, s := range all[*scaledObject](renderObjects(t, "testdata/values/keda.yaml")) {
+	for _, s := range all[*kedav1alpha1.ScaledObject](renderObjects(t, "testdata/values/keda.yaml")) {
+		if c := s.Spec.CooldownPeriod; c == nil || *c != 900 {
+			t.Errorf("KEDA takes all replicas away after %v s, which is by default as soon as the HPA begins to", c)
+		}
 		checkTrigger(t, s.Spec.Triggers[0], scaler)
 	}
 }
 
-func checkTrigger(t *testing.T, got trigger, scaler string) {
+func checkTrigger(t *testing.T, got kedav1alpha1.ScaleTriggers, scaler string) {
 	t.Helper()
 	needed := map[string][]string{
 		"external-push": {"scalerAddress", "pool", "metric", "target"},

@@ -9,6 +9,7 @@ package deploy
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,27 @@ const (
 	manifestsDir = "../../deploy/manifests"
 	examplesDir  = "../../deploy/examples"
 )
+
+// copies are the files of the chart that are copies, as a chart reads no file outside of it, and what they are copies of.
+var copies = map[string]string{chartDir + "/files/rules.yaml": rulesFile, chartDir + "/files/penstock.json": dashboardFile}
+
+// TestMain writes the copies anew, if asked to, before the chart is read that everything else is made of.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if *update {
+		for copied, from := range copies {
+			data, err := os.ReadFile(from)
+			if err == nil {
+				err = os.WriteFile(copied, data, 0o644)
+			}
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "cannot write the chart's copies anew:", err)
+				os.Exit(1)
+			}
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // checkFile compares the file with want, or makes it so if asked to.
 func checkFile(t *testing.T, file string, want []byte) {

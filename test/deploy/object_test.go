@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -35,7 +38,7 @@ func (o object) id() string {
 	return o.kind() + " " + strings.TrimPrefix(o.typed.GetNamespace()+"/"+o.typed.GetName(), "/")
 }
 
-// kinds are all that deploy/ may have. The types of custom resources are in custom_test.go.
+// kinds are all that deploy/ may have, custom resources too: their types are those of the programs that read them.
 var kinds = map[string]func() metav1.Object{
 	"v1/ConfigMap":                                    func() metav1.Object { return &corev1.ConfigMap{} },
 	"v1/Namespace":                                    func() metav1.Object { return &corev1.Namespace{} },
@@ -53,11 +56,11 @@ var kinds = map[string]func() metav1.Object{
 	"rbac.authorization.k8s.io/v1/ClusterRole":        func() metav1.Object { return &rbacv1.ClusterRole{} },
 	"rbac.authorization.k8s.io/v1/ClusterRoleBinding": func() metav1.Object { return &rbacv1.ClusterRoleBinding{} },
 	"apiregistration.k8s.io/v1/APIService":            func() metav1.Object { return &apiregistrationv1.APIService{} },
-	"monitoring.coreos.com/v1/ServiceMonitor":         func() metav1.Object { return &serviceMonitor{} },
-	"monitoring.coreos.com/v1/PodMonitor":             func() metav1.Object { return &podMonitor{} },
-	"monitoring.coreos.com/v1/PrometheusRule":         func() metav1.Object { return &prometheusRule{} },
-	"keda.sh/v1alpha1/ScaledObject":                   func() metav1.Object { return &scaledObject{} },
-	"cert-manager.io/v1/Certificate":                  func() metav1.Object { return &certificate{} },
+	"monitoring.coreos.com/v1/ServiceMonitor":         func() metav1.Object { return &monitoringv1.ServiceMonitor{} },
+	"monitoring.coreos.com/v1/PodMonitor":             func() metav1.Object { return &monitoringv1.PodMonitor{} },
+	"monitoring.coreos.com/v1/PrometheusRule":         func() metav1.Object { return &monitoringv1.PrometheusRule{} },
+	"keda.sh/v1alpha1/ScaledObject":                   func() metav1.Object { return &kedav1alpha1.ScaledObject{} },
+	"cert-manager.io/v1/Certificate":                  func() metav1.Object { return &certmanagerv1.Certificate{} },
 }
 
 // parseObjects reads a stream of YAML documents strictly: unknown and repeated fields are errors.

@@ -3,9 +3,11 @@ package deploy
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/penstock/penstock/config"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -15,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
+	"k8s.io/utils/ptr"
 )
 
 type podTemplate corev1.PodTemplateSpec
@@ -125,7 +128,7 @@ func selectors(t *testing.T, objects []object) map[string]labels.Selector {
 			add(o.id(), typed.Spec.Selector)
 		case *networkingv1.NetworkPolicy:
 			add(o.id(), &typed.Spec.PodSelector)
-		case *podMonitor:
+		case *monitoringv1.PodMonitor:
 			add(o.id(), &typed.Spec.Selector)
 		}
 	}
@@ -138,7 +141,7 @@ func selectors(t *testing.T, objects []object) map[string]labels.Selector {
 // TestServiceMonitor checks that it selects one Service, which has the port.
 func TestServiceMonitor(t *testing.T) {
 	objects := renderObjects(t, "testdata/values/everything.yaml")
-	monitor := all[*serviceMonitor](objects)[0]
+	monitor := all[*monitoringv1.ServiceMonitor](objects)[0]
 	var selected []string
 	for _, s := range all[*corev1.Service](objects) {
 		if labels.SelectorFromSet(monitor.Spec.Selector.MatchLabels).Matches(labels.Set(s.Labels)) {
@@ -158,9 +161,9 @@ func TestAdminScheme(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		scheme, scrapes := corev1.URIScheme(""), "" // of probes and monitors, whose default is HTTP
+		scheme, scrapes := corev1.URIScheme(""), monitoringv1.Scheme("") // of probes and monitors, whose default is HTTP
 		if c.AdminSecurity.TLS() {
-			scheme, scrapes = corev1.URISchemeHTTPS, "https"
+			scheme, scrapes = corev1.URISchemeHTTPS, monitoringv1.SchemeHTTPS
 		}
 		container := gatewayPod(t, objects).Spec.Containers[0]
 		for name, p := range map[string]*corev1.Probe{"startup": container.StartupProbe, "readiness": container.ReadinessProbe, "liveness": container.LivenessProbe} {
@@ -168,10 +171,10 @@ func TestAdminScheme(t *testing.T) {
 				t.Errorf("the %s probe asks by %q, want %q", name, p.HTTPGet.Scheme, scheme)
 			}
 		}
-		for _, m := range all[*podMonitor](objects) {
+		for _, m := range all[*monitoringv1.PodMonitor](objects) {
 			s := m.Spec.PodMetricsEndpoints[0]
-			if s.Scheme != scrapes || (c.AdminSecurity.TokenFile != "") != (s.Authorization != nil && s.Authorization.Credentials.Key == "token") {
-				t.Errorf("the monitor asks by %q with %v", s.Scheme, s.Authorization)
+			if by := ptr.Deref(s.Scheme, ""); !strings.EqualFold(string(by), string(scrapes)) || (c.AdminSecurity.TokenFile != "") != (s.Authorization != nil && s.Authorization.Credentials.Key == "token") {
+				t.Errorf("the monitor asks by %q with %v", by, s.Authorization)
 			}
 		}
 	})
@@ -219,8 +222,8 @@ func namedPorts(objects []object) map[string]intstr.IntOrString {
 			found["probe "+name] = p.HTTPGet.Port
 		}
 	}
-	for _, m := range all[*podMonitor](objects) {
-		found["PodMonitor"] = intstr.FromString(m.Spec.PodMetricsEndpoints[0].Port)
+	for _, m := range all[*monitoringv1.PodMonitor](objects) {
+		found["PodMonitor"] = intstr.FromString(ptr.Deref(m.Spec.PodMetricsEndpoints[0].Port, ""))
 	}
 	return found
 }

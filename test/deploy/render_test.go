@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	"github.com/penstock/penstock/config"
 	"helm.sh/helm/v4/pkg/chart/v2/lint"
 	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
@@ -139,7 +140,7 @@ func checkAutoscaleConfig(t *testing.T, objects []object, fields map[string]any)
 			t.Error("the Secret is not empty: upgrades would overwrite what the gateway wrote")
 		}
 	} else {
-		c := find(t, objects, "Certificate", service.Name).typed.(*certificate)
+		c := find(t, objects, "Certificate", service.Name).typed.(*certmanagerv1.Certificate)
 		if want := service.Name + "." + service.Namespace + ".svc"; c.Spec.DNSNames[0] != want {
 			t.Errorf("the certificate is for %v, want %s", c.Spec.DNSNames, want)
 		}
@@ -171,7 +172,7 @@ func checkMounted(t *testing.T, pod podTemplate, file string) {
 
 // TestRefusals checks what the templates refuse that a schema cannot see.
 func TestRefusals(t *testing.T) {
-	const pool = "pools: {llama: {service: {namespace: models, name: llama}}}"
+	const pool = somePool
 	autoscaler := func(autoscale, fields string) string {
 		return "{config: {" + pool + "}, autoscale: {" + autoscale + "}, autoscalers: [{target: b, averageValue: 1, maxReplicas: 2, " + fields + "}]}"
 	}
@@ -199,6 +200,34 @@ func TestRefusals(t *testing.T) {
 			"b is in namespace a and pool llama in models, where its metrics are"},
 		{"minimum above maximum", autoscaler("enabled: true", "kind: hpa, namespace: models, pool: llama, minReplicas: 3"),
 			"minReplicas of b is 3, which is more than maxReplicas, 2"},
+		{"two autoscalers of one Deployment", "{config: {" + pool + "}, autoscale: {enabled: true}, autoscalers: [" +
+			"{kind: hpa, namespace: models, target: b, pool: llama, averageValue: 1, minReplicas: 1, maxReplicas: 2}, " +
+			"{kind: hpa, namespace: models, target: b, pool: llama, averageValue: 1, minReplicas: 1, maxReplicas: 2}]}",
+			"b in namespace models has two, and a Deployment takes one"},
+		{"KEDA without autoscale", "{config: {" + pool + "}, autoscale: {externalMetrics: false, keda: {enabled: true}}}", "set autoscale.enabled"},
+		{"custom metrics without autoscale", "{config: {" + pool + "}, autoscale: {customMetrics: true}}", "set autoscale.enabled"},
+		{"a node port of no node", "{config: {" + pool + "}, service: {nodePort: 30080}}",
+			"service.nodePort is of no use with service.type ClusterIP, which has none: set service.type to NodePort or LoadBalancer"},
+		{"external traffic of none", "{config: {" + pool + "}, service: {externalTrafficPolicy: Local}}",
+			"service.externalTrafficPolicy is of no use with service.type ClusterIP"},
+		{"a load balancer of none", "{config: {" + pool + "}, service: {type: NodePort, loadBalancerSourceRanges: [10.0.0.0/8]}}",
+			"service.loadBalancerSourceRanges is of no use with service.type NodePort: set service.type to LoadBalancer"},
+		{"a class of none", "{config: {" + pool + "}, service: {loadBalancerClass: a/b}}", "service.loadBalancerClass is of no use with service.type ClusterIP"},
+		{"headless with a load balancer", "{config: {" + pool + "}, service: {type: LoadBalancer, clusterIP: None, port: 8000}}",
+			"service.clusterIP None is a headless Service, which cannot be a LoadBalancer"},
+		{"headless on another port", "{config: {" + pool + "}, service: {clusterIP: None}}",
+			"service.clusterIP None has clients go to the pods themselves, which listen on 8000: set service.port to 8000"},
+		{"a name that begins with a digit", "{config: {" + pool + "}, fullnameOverride: 1st}", "not every Kubernetes takes a Service that is called 1st: set fullnameOverride to a name that begins with a letter"},
+		{"a monitor that is kept out", "{config: {" + pool + "}, podMonitor: {enabled: true}, networkPolicy: {enabled: true}}",
+			"networkPolicy keeps everybody from the admin port, Prometheus included: set networkPolicy.admin.from to where it is"},
+		{"a monitor without an authority", "{config: {adminSecurity: {certFile: /c, keyFile: /k, tokenFile: /t}, " + pool + "}, podMonitor: {enabled: true, " +
+			"authorization: {credentials: {name: a, key: b}}}}", "podMonitor does not know whom to trust: set podMonitor.tlsConfig, with ca and serverName"},
+		{"rights for every pod", "{config: {" + pool + "}, serviceAccount: {create: false}}",
+			"rights would go to the account default, as which other pods run, too: set serviceAccount.name, or rbac.create to false"},
+		{"an unknown alert", "{config: {" + pool + "}, prometheusRule: {enabled: true, for: {PenstockDown: 5m}}}",
+			"prometheusRule.for: there is no alert PenstockDown"},
+		{"an objective of no pool", "{config: {" + pool + "}, prometheusRule: {enabled: true, pools: {lama: {errorRatio: 0.1}}}}",
+			`prometheusRule.pools: there is no pool "lama" in config.pools, which has llama`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := render(t, values(t, []byte(test.values)), nil)

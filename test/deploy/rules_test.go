@@ -1,12 +1,15 @@
 package deploy
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/prometheus/prometheus/promql/parser"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 )
 
@@ -52,6 +55,67 @@ func TestRuleNames(t *testing.T) {
 		if r.Record != "" {
 			all[r.Record] = resultLabels(t, r)
 		}
+	}
+}
+
+// TestRulesTellGatewaysApart checks that rules that are by pool, endpoint or Service are by the gateway's job, too: two gateways may have pools of one name.
+func TestRulesTellGatewaysApart(t *testing.T) {
+	for _, r := range rules(t) {
+		expression, err := parser.NewParser(parser.Options{}).ParseExpr(r.Expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parser.Inspect(expression, func(n parser.Node, _ []parser.Node) error {
+			var by []string
+			switch n := n.(type) {
+			case *parser.AggregateExpr:
+				by = n.Grouping
+			case *parser.BinaryExpr:
+				if n.VectorMatching != nil {
+					by = n.VectorMatching.MatchingLabels
+				}
+			}
+			if len(by) > 0 && !slices.Contains(by, "job") && !slices.Contains(by, "instance") {
+				t.Errorf("%s%s adds up gateways: it is by %v", r.Record, r.Alert, by)
+			}
+			return nil
+		})
+	}
+}
+
+// TestChartsRules checks what values make of the rules: nothing by default, and else objectives and durations of one's own.
+func TestChartsRules(t *testing.T) {
+	rulesOf := func(values string) map[string]monitoringv1.Rule {
+		found := make(map[string]monitoringv1.Rule)
+		for _, g := range find(t, combined(t, "prometheusRule: {enabled: true, "+values+"}"), "PrometheusRule", "penstock").typed.(*monitoringv1.PrometheusRule).Spec.Groups {
+			for _, r := range g.Rules {
+				found[r.Record+r.Alert] = r
+			}
+		}
+		return found
+	}
+	plain := rulesOf("")
+	for _, r := range rules(t) {
+		got := plain[r.Record+r.Alert]
+		if got.Expr.StrVal != r.Expr || string(ptr.Deref(got.For, "")) != r.For || !maps.Equal(got.Labels, r.Labels) || !maps.Equal(got.Annotations, r.Annotations) {
+			t.Errorf("without values the chart has\n%v\nin place of\n%v", got, r)
+		}
+	}
+	if len(plain) != len(rules(t)) {
+		t.Errorf("the chart has %d rules, the file %d", len(plain), len(rules(t)))
+	}
+	own := rulesOf("objectives: {timeToFirstTokenSeconds: 1.5}, pools: {llama: {timeToFirstTokenSeconds: 20, errorRatio: 0.05}}, for: {PenstockNoReadyEndpoint: 10m}")
+	for name, want := range map[string]string{
+		"pool:penstock_objective_time_to_first_token_seconds": `20 * group by (job, pool) (penstock_queue_limit{pool="llama"}) or 1.5 * group by (job, pool) (penstock_queue_limit)`,
+		"pool:penstock_objective_error_ratio":                 `0.05 * group by (job, pool) (penstock_requests_total{pool="llama"}) or 0.005 * group by (job, pool) (penstock_requests_total)`,
+	} {
+		if got := own[name].Expr.StrVal; got != want {
+			t.Errorf("%s is\n%s\nwant\n%s", name, got, want)
+		}
+		checkQuery(t, name, own[name].Expr.StrVal, documentedMetrics(t))
+	}
+	if got := *own["PenstockNoReadyEndpoint"].For; got != "10m" {
+		t.Errorf("the alert waits %s", got)
 	}
 }
 
@@ -121,13 +185,13 @@ func checkTested(t *testing.T, alert, tests string) {
 	}
 }
 
-// TestChartHasRulesAndDashboard holds the chart's copies against what they are copies of: a chart reads no file outside of it.
+// TestChartHasRulesAndDashboard holds the chart's copies against what they are copies of.
 func TestChartHasRulesAndDashboard(t *testing.T) {
-	for copied, from := range map[string]string{"rules.yaml": rulesFile, "penstock.json": dashboardFile} {
-		checkFile(t, chartDir+"/files/"+copied, read(t, from))
+	for copied, from := range copies {
+		checkFile(t, copied, read(t, from))
 	}
 	objects := renderObjects(t, "testdata/values/everything.yaml")
-	rule := find(t, objects, "PrometheusRule", "penstock").typed.(*prometheusRule)
+	rule := find(t, objects, "PrometheusRule", "penstock").typed.(*monitoringv1.PrometheusRule)
 	if n := len(rule.Spec.Groups); n != 3 || rule.Labels["release"] != "prometheus" {
 		t.Errorf("the PrometheusRule has %d groups and the labels %v", n, rule.Labels)
 	}
@@ -138,14 +202,18 @@ func TestChartHasRulesAndDashboard(t *testing.T) {
 	}
 }
 
-// TestMonitorsKeepLabels checks that scrapes leave the gateway its labels namespace, service and endpoint.
+// TestMonitorsKeepLabels checks that scrapes leave the gateway its labels namespace, service and endpoint, and that the job names the namespace, as it
+// does for a PodMonitor.
 func TestMonitorsKeepLabels(t *testing.T) {
-	for _, m := range all[*serviceMonitor](renderObjects(t, "testdata/values/everything.yaml")) {
+	for _, m := range all[*monitoringv1.ServiceMonitor](renderObjects(t, "testdata/values/everything.yaml")) {
+		if r := m.Spec.Endpoints[0].RelabelConfigs; len(r) != 1 || r[0].TargetLabel != "job" || *r[0].Separator != "/" || r[0].SourceLabels[0] != "__meta_kubernetes_namespace" {
+			t.Errorf("the job is made by %v", r)
+		}
 		if !m.Spec.Endpoints[0].HonorLabels {
 			t.Error("the ServiceMonitor replaces labels")
 		}
 	}
-	for _, m := range all[*podMonitor](renderObjects(t, "testdata/values/pod-monitor.yaml")) {
+	for _, m := range all[*monitoringv1.PodMonitor](renderObjects(t, "testdata/values/pod-monitor.yaml")) {
 		if !m.Spec.PodMetricsEndpoints[0].HonorLabels {
 			t.Error("the PodMonitor replaces labels")
 		}

@@ -43,12 +43,13 @@ spec:
   ports: [{name: http, port: 80, targetPort: http}]
 `
 
-// values are those of the chart. %[1]s and %[2]s are the image, %[3]d and %[4]d the weights of the split, and %[5]s says when they take effect.
+// values are those of the chart. %[1]s and %[2]s are the image, %[3]d and %[4]d the weights of the split, %[5]s says when they take effect, and %[6]s
+// whom autoscale answers.
 const values = `
 image: {repository: %[1]s, tag: %[2]s, pullPolicy: Never}
 shutdown: {lameDuckSeconds: 5, drainSeconds: 60}
 resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 512Mi}}
-autoscale: {enabled: true, customMetrics: true}
+autoscale: {enabled: true, customMetrics: true, %[6]s}
 tests: {enabled: false}
 config:
   %[5]s
@@ -107,13 +108,17 @@ func (s *suite) configure(t *testing.T, llama, next int, at time.Time) {
 	if !at.IsZero() {
 		activeFrom = "activeFrom: " + at.UTC().Format(time.RFC3339)
 	}
+	autoscale := "externalMetrics: true"
+	if os.Getenv("PENSTOCK_E2E_KEDA") != "" {
+		autoscale = "externalMetrics: false, keda: {enabled: true}"
+	}
 	colon := strings.LastIndex(s.image, ":") // a registry may have a port
 	if colon < 0 {
 		t.Fatalf("the image %q has no tag", s.image)
 	}
 	repository, tag := s.image[:colon], s.image[colon+1:]
 	file := filepath.Join(t.TempDir(), "values.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, values, repository, tag, llama, next, activeFrom), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, values, repository, tag, llama, next, activeFrom, autoscale), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	run(t, "", environment("HELM", "helm"), "upgrade", "--install", "penstock", environment("PENSTOCK_E2E_CHART", "../../deploy/helm/penstock"),

@@ -1,23 +1,28 @@
-{{/* Names leave room for the longest suffix, -autoscale, within the 63 characters of a DNS label. */}}
+{{/* Names leave room for the longest suffix of a Service, -autoscale, within the 63 characters of a DNS label. */}}
 {{- define "penstock.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 52 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 52 | trimAll "-" -}}
 {{- end }}
 
-{{/* A release that is called as the chart, or contains its name, needs not say it twice. */}}
+{{/* A release that is called as the chart, or contains its name, needs not say it twice. Releases may have dots in their names, Services may not. */}}
 {{- define "penstock.fullname" -}}
 {{- $name := include "penstock.name" . -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 52 | trimAll "-" -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 52 | trimAll "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 52 | trimAll "-" -}}
 {{- end -}}
 {{- end }}
 
-{{/* For objects outside the release's namespace, which another release may have under the same name elsewhere. */}}
+{{/* For objects outside the release's namespace, which another release may have under the same name elsewhere. Neither part can have a dot. */}}
 {{- define "penstock.clusterName" -}}
-{{- printf "%s-%s" .Release.Namespace (include "penstock.fullname" .) -}}
+{{- printf "%s.%s" .Release.Namespace (include "penstock.fullname" .) -}}
+{{- end }}
+
+{{/* Where the certificate for autoscale is. cert-manager's Secret is another one than the gateway's, as neither Helm nor cert-manager takes over the other's. */}}
+{{- define "penstock.autoscaleSecret" -}}
+{{- printf "%s-autoscale%s" (include "penstock.fullname" .) (ternary "-tls" "" (not (empty .Values.autoscale.certManager.issuerRef))) -}}
 {{- end }}
 
 {{- define "penstock.serviceAccountName" -}}

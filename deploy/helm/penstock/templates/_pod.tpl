@@ -14,11 +14,16 @@ volumes:
     configMap: {name: {{ include "penstock.fullname" . }}}
   {{- if and .Values.autoscale.enabled .Values.autoscale.certManager.issuerRef }}
   - name: autoscale
-    secret: {secretName: {{ include "penstock.fullname" . }}-autoscale}
+    secret: {secretName: {{ include "penstock.autoscaleSecret" . }}}
   {{- end }}
   {{- with .Values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end }}
+
+{{/* Whether there is a pod of helm test: it has no certificate to show where clients need one. */}}
+{{- define "penstock.hasTest" -}}
+{{- if and .Values.tests.enabled (not (.Values.config.tls).clientCA) }}true{{ end -}}
 {{- end }}
 
 {{- define "penstock.podSecurity" -}}
@@ -81,8 +86,11 @@ env:
   - name: PENSTOCK_ZONE
     valueFrom: {fieldRef: {fieldPath: "metadata.labels['topology.kubernetes.io/zone']"}}
   {{- if (.Values.resources.limits).memory }}
+  # As many millions of bytes as the limit has MiB: 95 % of it, as buffers of the kernel count, too.
+  - name: MEMORY_LIMIT_MIB
+    valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1Mi}}
   - name: GOMEMLIMIT
-    valueFrom: {resourceFieldRef: {resource: limits.memory}}
+    value: $(MEMORY_LIMIT_MIB)000000
   {{- end }}
   {{- with .Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
