@@ -2,11 +2,14 @@ package deploy
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
+	grafana "github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -61,6 +64,30 @@ func filled(t *testing.T, d *dashboard, query string) string {
 		t.Errorf("a variable that the dashboard does not have: %s", query)
 	}
 	return query
+}
+
+// TestDashboardIsGrafanas reads the dashboard by the types that Grafana's own schemas are made of: no field is unknown, missing or of another type.
+func TestDashboardIsGrafanas(t *testing.T) {
+	plugins.RegisterDefaultPlugins() // for what panels and queries have
+	var d grafana.Dashboard
+	err := d.UnmarshalJSONStrict(read(t, dashboardFile))
+	var wrong []string
+	for _, line := range strings.Split(fmt.Sprint(err), "\n") {
+		// Of a data source nobody has chosen one yet: Grafana takes the first.
+		if !regexp.MustCompile(`^templating\.list\[0\]\.current\.(text|value): required field is missing`).MatchString(line) {
+			wrong = append(wrong, line)
+		}
+	}
+	if len(wrong) > 0 {
+		t.Error(strings.Join(wrong, "\n"))
+	}
+	if err := d.Validate(); err != nil {
+		t.Error(err)
+	}
+	text := strings.Replace(string(read(t, dashboardFile)), `"showLegend"`, `"showLegends"`, 1)
+	if err := d.UnmarshalJSONStrict([]byte(text)); err == nil || !strings.Contains(err.Error(), "showLegends") {
+		t.Errorf("a field that is unknown is not found: %v", err)
+	}
 }
 
 // TestDashboardQueries parses every query, and holds its names, and the labels of its legend, against docs/metrics.md.

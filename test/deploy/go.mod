@@ -6,6 +6,7 @@ replace github.com/penstock/penstock => ../..
 
 require (
 	github.com/cert-manager/cert-manager v1.21.2
+	github.com/grafana/grafana-foundation-sdk/go v0.0.22
 	github.com/kedacore/keda/v2 v2.21.0
 	github.com/penstock/penstock v0.0.0
 	github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring v0.95.2
