@@ -81,7 +81,7 @@ func (r *running) denied(reason denial) float64 {
 
 func TestAdminPortAsksForTheToken(t *testing.T) {
 	r := start(t, pool("127.0.0.1:1")+fmt.Sprintf("adminSecurity: {tokenFile: %s}\n", tokenFile(t, firstToken)))
-	protected := []string{"/", "/metrics", "/debug/endpoints", "/debug/config", "/debug/pprof/", "/debug/pprof/cmdline", "/nothing", "/healthz/", "/readyz/x"}
+	protected := []string{"/", "/main.js", "/metrics", "/debug/endpoints", "/debug/config", "/debug/pprof/", "/debug/pprof/cmdline", "/nothing", "/healthz/", "/readyz/x"}
 	for _, c := range []struct {
 		name   string
 		fields []string

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -224,13 +225,19 @@ func TestLiveShowsReloads(t *testing.T) {
 // TestPageLoadsNothingFromElsewhere reads what the browser is told to allow.
 func TestPageLoadsNothingFromElsewhere(t *testing.T) {
 	r := start(t, pool("127.0.0.1:1"))
-	for _, path := range []string{"/", "/dashboard.js", "/dashboard.css", "/dashboard.svg"} {
+	types := map[string]string{"": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+	for _, pattern := range live.PagePaths {
+		path := strings.TrimSuffix(pattern, "{$}")
 		response, err := http.Get("http://" + r.AdminAddr().String() + path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(response.Body)
 		response.Body.Close()
+		want := types[filepath.Ext(path)]
+		if got := response.Header.Get("Content-Type"); response.StatusCode != 200 || want == "" || !strings.HasPrefix(got, want) {
+			t.Errorf("%s has status %d and is %q, want %q", path, response.StatusCode, got, want)
+		}
 		policy := response.Header.Get("Content-Security-Policy")
 		if !strings.HasPrefix(policy, "default-src 'none'; ") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") || strings.Contains(policy, "http") {
 			t.Errorf("%s has the policy %q", path, policy)

@@ -2,7 +2,9 @@ package live
 
 import (
 	"math"
+	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,6 +66,51 @@ func TestColoursStandOut(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// TestModulesImportEachOther holds the page's modules against each other: a browser runs none where one is missing, or a name that another imports of it.
+// They come in an order, so that each can be read and changed without those that use it.
+func TestModulesImportEachOther(t *testing.T) {
+	imported := regexp.MustCompile(`(?m)^import \{ (.+) \} from '\./(.+)';$`)
+	exported := regexp.MustCompile(`(?m)^export (?:async )?(?:function|class|const|let) (\w+)`)
+	read := make(map[string]bool) // false while what it imports is read
+	var visit func(name, by string)
+	visit = func(name, by string) {
+		if done, found := read[name]; found {
+			if !done {
+				t.Errorf("%s imports %s, which needs it itself", by, name)
+			}
+			return
+		}
+		read[name] = false
+		text, err := files.ReadFile("page/" + name)
+		if err != nil {
+			t.Fatalf("%s imports %v", by, err)
+		}
+		if found, all := len(imported.FindAll(text, -1)), strings.Count("\n"+string(text), "\nimport "); found != all {
+			t.Errorf("%s has %d imports, of which %d are of the form of others", name, all, found)
+		}
+		for _, i := range imported.FindAllSubmatch(text, -1) {
+			visit(string(i[2]), name)
+			of, _ := files.ReadFile("page/" + string(i[2]))
+			var has []string
+			for _, e := range exported.FindAllSubmatch(of, -1) {
+				has = append(has, string(e[1]))
+			}
+			for _, wanted := range strings.Split(string(i[1]), ", ") {
+				if !slices.Contains(has, wanted) {
+					t.Errorf("%s imports %s of %s, which has %q", name, wanted, i[2], has)
+				}
+			}
+		}
+		read[name] = true
+	}
+	visit("main.js", "index.html")
+	for _, pattern := range PagePaths {
+		if name := strings.TrimPrefix(pattern, "/"); path.Ext(name) == ".js" && !read[name] {
+			t.Errorf("nothing imports %s", name)
 		}
 	}
 }
