@@ -2,12 +2,10 @@ package gateway
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -15,119 +13,6 @@ import (
 
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 )
-
-const (
-	traceID    = "4bf92f3577b34da6a3ce929d0e0e4736"
-	callerSpan = "00f067aa0ba902b7"
-	sampledBy  = "00-" + traceID + "-" + callerSpan + "-01"
-	chatBody   = `{"model":"llama","messages":[{"role":"user","content":"the secret prompt"}]}`
-	answer     = `{"model":"llama-8b-of-the-server","choices":[{"message":{"content":"the secret answer"}}],"usage":{"prompt_tokens":11,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":7}}}`
-)
-
-// heads takes what an endpoint was told of traces.
-type heads chan http.Header
-
-func newHeads() heads { return make(heads, 64) }
-
-func (h heads) next(t testing.TB) http.Header {
-	t.Helper()
-	select {
-	case head := <-h:
-		return head
-	case <-time.After(patience):
-		t.Fatal("the endpoint was asked for nothing")
-	}
-	panic("not reached")
-}
-
-// model is a model server of both versions of HTTP, plaintext, that gives one answer. It returns its host:port.
-func model(t testing.TB, h heads, serve http.HandlerFunc) string {
-	t.Helper()
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/metrics" { // what engines are polled for
-			return
-		}
-		h <- r.Header.Clone()
-		serve(w, r)
-	}))
-	s.Config.Protocols = new(http.Protocols)
-	s.Config.Protocols.SetHTTP1(true)
-	s.Config.Protocols.SetUnencryptedHTTP2(true)
-	s.Start()
-	t.Cleanup(s.Close)
-	return s.Listener.Addr().String()
-}
-
-func answerChat(w http.ResponseWriter, r *http.Request) {
-	io.Copy(io.Discard, r.Body)
-	w.Header().Set("Content-Type", "application/json")
-	io.WriteString(w, answer)
-}
-
-// caller speaks one version of HTTP.
-func caller(t testing.TB, http2 bool) *http.Client {
-	t.Helper()
-	transport := &http.Transport{Protocols: new(http.Protocols)}
-	transport.Protocols.SetHTTP1(!http2)
-	transport.Protocols.SetUnencryptedHTTP2(http2)
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
-// chat asks for a completion, with header fields given as "Name: value", and returns the response's status and body.
-func chat(t testing.TB, client *http.Client, g *running, fields ...string) (int, string) {
-	t.Helper()
-	response, err := client.Do(newChat(t, context.Background(), g, fields...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(body)
-}
-
-func newChat(t testing.TB, ctx context.Context, g *running, fields ...string) *http.Request {
-	t.Helper()
-	r, err := http.NewRequestWithContext(ctx, "POST", g.url("/v1/chat/completions?key=the-secret-key"), strings.NewReader(chatBody))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer the-secret-token")
-	r.Header.Set("Content-Type", "application/json")
-	for _, f := range fields {
-		name, value, _ := strings.Cut(f, ": ")
-		r.Header.Add(name, value)
-	}
-	return r
-}
-
-const routed = `
-routes:
-  - {name: chats, match: {model: llama}, split: [{pool: main, model: llama-8b}]}
-`
-
-func poolAt(scheme string, addresses ...string) string {
-	list := make([]string, len(addresses))
-	for i, a := range addresses {
-		list[i] = fmt.Sprintf("%q", scheme+"://"+a)
-	}
-	return "pools:\n  main:\n    engine: vllm\n    metrics: {interval: 1h}\n    endpoints: [" + strings.Join(list, ", ") + "]\n"
-}
-
-// ways are all that a request can take through the engines.
-var ways = []struct {
-	name   string
-	http2  bool
-	scheme string
-}{
-	{"HTTP/1.1", false, "http"},
-	{"HTTP/2", true, "h2c"},
-	{"HTTP/2 to HTTP/1.1", true, "http"},
-	{"HTTP/1.1 to HTTP/2", false, "h2c"},
-}
 
 func TestTraceOfARequest(t *testing.T) {
 	for _, protocol := range []string{"grpc", "http/protobuf"} {
@@ -379,100 +264,6 @@ func TestModelThatNoRouteReads(t *testing.T) {
 	}
 }
 
-func TestClientThatLeavesInItsTrace(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			c := collect(t, "grpc")
-			g := start(t, poolAt(way.scheme, model(t, newHeads(), func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Content-Type", "text/event-stream")
-				io.WriteString(w, "data: {}\n\n")
-				w.(http.Flusher).Flush()
-				<-r.Context().Done()
-			}))+routed)
-			ctx, leave := context.WithCancel(context.Background())
-			response, err := caller(t, way.http2).Do(newChat(t, ctx, g))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := response.Body.Read(make([]byte, 1)); err != nil {
-				t.Fatal(err)
-			}
-			leave()
-			response.Body.Close()
-			r := c.one()
-			for _, s := range []*otlp.Span{r.server, r.attempts[0]} {
-				check(t, s, map[string]any{"error.type": "client_gone", "http.response.status_code": 200, "penstock.outcome": "client_gone"})
-				if s.Status.GetCode() != otlp.Status_STATUS_CODE_ERROR {
-					t.Errorf("span %q has the status %v", s.Name, s.Status)
-				}
-			}
-		})
-	}
-}
-
-func TestRefusalsInTheirTraces(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			c := collect(t, "http/protobuf")
-			g := start(t, "pools:\n"+
-				"  main: {endpoints: [\"http://127.0.0.1:1\"], probe: {path: /}, queue: {size: 0}}\n  other: {endpoints: [\"http://127.0.0.1:1\"]}\nroutes:\n"+
-				"  - {match: {headers: {x-pool: other}, model: llama}, split: [{pool: other}]}\n  - {match: {headers: {x-pool: main}}, split: [{pool: main}]}\n")
-			client := caller(t, way.http2)
-			if status, _ := chat(t, client, g, "x-pool: main"); status != 503 {
-				t.Fatalf("the client got %d", status)
-			}
-			if status, _ := chat(t, client, g); status != 404 {
-				t.Fatalf("the client got %d", status)
-			}
-			list := c.await(2)
-			check(t, list[0].server, map[string]any{"http.response.status_code": 503, "error.type": "no_endpoint", "penstock.refusal": "no_endpoint",
-				"penstock.outcome": "refused", "penstock.pool": "main", "penstock.endpoint": "-", "penstock.attempts": 0})
-			check(t, list[1].server, map[string]any{"http.response.status_code": 404, "penstock.outcome": "refused", "penstock.pool": "-"})
-			for i, want := range []otlp.Status_StatusCode{otlp.Status_STATUS_CODE_ERROR, otlp.Status_STATUS_CODE_UNSET} {
-				if got := list[i].server.Status.GetCode(); got != want || len(list[i].attempts) != 0 {
-					t.Errorf("request %d has the status %v and %d attempts", i, got, len(list[i].attempts))
-				}
-			}
-		})
-	}
-}
-
-func TestTraceOfAHeadThatCannotBeRead(t *testing.T) {
-	c := collect(t, "http/protobuf")
-	g := start(t, pool(answering(t, "never")))
-	conn, err := net.Dial("tcp", g.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n")
-	io.Copy(io.Discard, conn)
-	r := c.one()
-	check(t, r.server, map[string]any{"http.response.status_code": 400, "http.request.method": "-", "penstock.outcome": "refused"})
-	if r.server.Name != "HTTP" {
-		t.Errorf("the span is called %q", r.server.Name)
-	}
-}
-
-func TestEndpointsErrorInItsTrace(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			c := collect(t, "http/protobuf")
-			g := start(t, poolAt(way.scheme, model(t, newHeads(), func(w http.ResponseWriter, r *http.Request) {
-				io.Copy(io.Discard, r.Body)
-				w.WriteHeader(429)
-			}))+routed)
-			chat(t, caller(t, way.http2), g)
-			r := c.one()
-			check(t, r.server, map[string]any{"http.response.status_code": 429, "error.type": "-", "penstock.refusal": "-"})
-			check(t, r.attempts[0], map[string]any{"http.response.status_code": 429, "error.type": "429"})
-			if s, a := r.server.Status.GetCode(), r.attempts[0].Status.GetCode(); s != otlp.Status_STATUS_CODE_UNSET || a != otlp.Status_STATUS_CODE_ERROR {
-				t.Errorf("the request has the status %v and its attempt %v", s, a)
-			}
-		})
-	}
-}
-
 // TestWaitInTheQueueInItsTrace fills an endpoint, and then asks for more than its queue of one holds: once a request is refused for that, the other one
 // waits.
 func TestWaitInTheQueueInItsTrace(t *testing.T) {
@@ -601,34 +392,5 @@ func TestTracesAreInTheAccessLog(t *testing.T) {
 	id := fmt.Sprintf("%q:%q", "trace_id", fmt.Sprintf("%x", c.one().server.TraceId))
 	if line := g.access.await(t, 1)[0]; !strings.Contains(line, id) {
 		t.Errorf("the line %s has no %s", line, id)
-	}
-}
-
-func TestResponseThatBreaksOffInItsTrace(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			c := collect(t, "http/protobuf")
-			g := start(t, poolAt(way.scheme, model(t, newHeads(), func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Content-Type", "text/event-stream")
-				io.WriteString(w, "data: {}\n\n")
-				w.(http.Flusher).Flush()
-				panic(http.ErrAbortHandler)
-			}))+routed)
-			response, err := caller(t, way.http2).Do(newChat(t, context.Background(), g))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := io.ReadAll(response.Body); err == nil {
-				t.Error("the response ended as if it were whole")
-			}
-			response.Body.Close()
-			r := c.one()
-			for _, s := range []*otlp.Span{r.server, r.attempts[0]} {
-				check(t, s, map[string]any{"error.type": "upstream_broken", "http.response.status_code": 200, "penstock.outcome": "upstream_broken"})
-				if s.Status.GetCode() != otlp.Status_STATUS_CODE_ERROR {
-					t.Errorf("span %q has the status %v", s.Name, s.Status)
-				}
-			}
-		})
 	}
 }
