@@ -36,23 +36,23 @@ build() (
 build_one() {
 	local dir=$src/$1 package mod=(-mod=mod) flags=
 	mkdir "$dir"
-	case " $1 ${KUBERNETES_BINARIES[*]} " in
-	" pause "*) dir=$HERE package=./pause mod=() ;;
-	" etcd "*)
+	case $1 in
+	pause) dir=$HERE package=./pause mod=() ;;
+	etcd)
 		package=go.etcd.io/etcd/server/v3
 		module "$package v$ETCD" >"$dir/go.mod"
 		;;
-	" coredns "*)
+	coredns)
 		package=.
 		module "github.com/coredns/coredns v$COREDNS" >"$dir/go.mod"
 		dns_server >"$dir/main.go"
 		;;
-	*" $1 "*" $1 "*)
+	*)
+		grep -qxF "$1" < <(printf '%s\n' "${KUBERNETES_BINARIES[@]}") || die "cannot build $1: it is none of pause etcd coredns ${KUBERNETES_BINARIES[*]}"
 		package=k8s.io/kubernetes/cmd/$1
 		flags=$(kubernetes_version)
 		kubernetes_module >"$dir/go.mod"
 		;;
-	*) die "cannot build $1: it is none of pause etcd coredns ${KUBERNETES_BINARIES[*]}" ;;
 	esac
 	local whole=$CLUSTER_BIN/.$1.$BASHPID
 	CGO_ENABLED=0 go build -C "$dir" "${mod[@]}" -trimpath -buildvcs=false -ldflags="-s -w $flags" -o "$whole" "$package"
