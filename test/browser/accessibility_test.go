@@ -134,7 +134,9 @@ func TestWhatScreenReadersAreGiven(t *testing.T) {
 	}
 	// A state is told in words.
 	for _, state := range []string{"ready", "ejected"} {
-		if !slices.ContainsFunc(all, func(h *heard) bool { return strings.HasPrefix(h.name, state) && h.within("region", "Endpoints") && h.within("row", "") }) {
+		if !slices.ContainsFunc(all, func(h *heard) bool {
+			return strings.HasPrefix(h.name, state) && h.within("region", "Endpoints") && h.within("row", "")
+		}) {
 			t.Errorf("no endpoint is told to be %s", state)
 		}
 	}
